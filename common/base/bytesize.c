@@ -1,0 +1,90 @@
+#include "common/base/bytesize.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define NUMBER_MAX 64
+
+/* Power of `base` a unit stands for, -1: not a unit. */
+static int
+unit_power(const char *unit, int *base)
+{
+    static const char letters[] = "KMGTPE";
+    const char *at;
+
+    *base = 1000;
+    if (unit[0] == '\0' || strcasecmp(unit, "B") == 0)
+        return 0;
+    at = strchr(letters, toupper((unsigned char)unit[0]));
+    if (at == NULL)
+        return -1;
+    if (strcasecmp(unit + 1, "i") == 0 || strcasecmp(unit + 1, "iB") == 0)
+        *base = 1024;
+    else if (unit[1] != '\0' && strcasecmp(unit + 1, "B") != 0)
+        return -1;
+    return (int)(at - letters) + 1;
+}
+
+int
+bytesize_parse(const char *text, int64_t *bytes, struct err *e)
+{
+    char number[NUMBER_MAX];
+    size_t n = 0;
+    const char *s = text;
+    int base, power, dots = 0;
+    double value;
+    char *end;
+
+    if (*s == '\0')
+        return err_set(e, ERR_CONFIG, "empty size string");
+    for (; isdigit((unsigned char)*s) || *s == '.' || *s == ','; s++) {
+        if (*s == ',')
+            continue;
+        dots += *s == '.';
+        if (n + 1 >= sizeof(number))
+            return err_set(e, ERR_CONFIG, "invalid size format: too large: %s", text);
+        number[n++] = *s;
+    }
+    number[n] = '\0';
+    while (*s == ' ')
+        s++;
+    power = unit_power(s, &base);
+    if (power < 0)
+        return err_set(e, ERR_CONFIG, "invalid size format: unhandled size name: %s", s);
+    value = strtod(number, &end);
+    if (n == 0 || dots > 1 || *end != '\0' || strcmp(number, ".") == 0)
+        return err_set(e, ERR_CONFIG, "invalid size format: no number in \"%s\"", text);
+    value *= pow(base, power);
+    if (value >= 18446744073709551616.0)
+        return err_set(e, ERR_CONFIG, "invalid size format: too large: %s", text);
+    if (value >= 9223372036854775808.0)
+        return err_set(e, ERR_CONFIG, "size %.0f exceeds maximum allowed value (%lld)",
+            value, (long long)INT64_MAX);
+    *bytes = (int64_t)value;
+    return 0;
+}
+
+void
+bytesize_format(uint64_t bytes, char out[BYTESIZE_TEXT_MAX])
+{
+    static const char *const units[] = { "B", "kB", "MB", "GB", "TB", "PB", "EB" };
+    double value = (double)bytes;
+    uint64_t rest = bytes;
+    size_t unit = 0;
+
+    if (bytes < 1000) {
+        snprintf(out, BYTESIZE_TEXT_MAX, "%llu B", (unsigned long long)bytes);
+        return;
+    }
+    for (; rest >= 1000; rest /= 1000, unit++)
+        value /= 1000;
+    value = floor(value * 10 + 0.5) / 10;
+    if (value < 10)
+        snprintf(out, BYTESIZE_TEXT_MAX, "%.1f %s", value, units[unit]);
+    else
+        snprintf(out, BYTESIZE_TEXT_MAX, "%.0f %s", value, units[unit]);
+}

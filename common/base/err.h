@@ -1,0 +1,75 @@
+/*
+ * err - the one error pattern.
+ *
+ * A function that can fail returns 0 or an `enum err_code` and takes `struct err *e` as
+ * its last parameter. The place that finds the fault sets *e (err_set, err_errno), each
+ * level that adds meaning puts its words in front (err_wrap), and the level that decides
+ * what to do (retry, skip, give up) logs the whole chain once. A struct err owns nothing:
+ * it is copied by assignment and needs no clean-up. e is never NULL.
+ */
+#ifndef COMMON_BASE_ERR_H
+#define COMMON_BASE_ERR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum err_class {
+    ERR_CLASS_NONE,
+    ERR_CLASS_EXPECTED,
+    ERR_CLASS_TRANSIENT,
+    ERR_CLASS_PERMANENT,
+    ERR_CLASS_USER,
+    ERR_CLASS_BUG,
+};
+
+enum err_code {
+    ERR_OK = 0,
+#define ERR(code, class, exit_status, text) code,
+#include "common/base/errors.def"
+#undef ERR
+    ERR_N_CODES,
+};
+
+#define ERR_TEXT_MAX 1024 /* bytes with the NUL; a longer chain keeps its beginning */
+#define ERR_HINT_MAX 256
+
+struct err {
+    enum err_code code;
+    int sys_errno;           /* errno behind it, 0: none */
+    char text[ERR_TEXT_MAX]; /* outermost meaning first, ": " between levels */
+    char hint[ERR_HINT_MAX]; /* a command line that helps, or empty */
+};
+
+#define ERR_NONE                                                                         \
+    {                                                                                    \
+        .code = ERR_OK                                                                   \
+    }
+
+/* Sets *e and returns code (never 0). */
+int err_set(struct err *e, enum err_code code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/*
+ * Sets *e from an errno value; the words of the system, lower-cased as in Go, follow the
+ * message. ENOSPC and EDQUOT give ERR_NO_SPACE, ENOENT ERR_NOT_FOUND, EACCES, EPERM and
+ * EROFS ERR_PERMISSION, ENOMEM ERR_MEMORY, EMFILE and ENFILE ERR_LIMIT, EEXIST
+ * ERR_EXISTS, anything else ERR_IO.
+ */
+int err_errno(struct err *e, int sys_errno, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Puts "words: " in front of the text; keeps code and hint; returns the code. */
+int err_wrap(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Sets the hint unless one is there; returns the code. */
+int err_hint(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+enum err_class err_class_of(enum err_code code);
+int err_exit_status(enum err_code code);
+const char *err_code_name(enum err_code code); /* "ERR_IO" */
+
+/* The system's words for an errno, first letter lower-cased; valid until the next call.
+ */
+const char *err_errno_text(int sys_errno);
+
+#endif
