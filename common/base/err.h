@@ -45,7 +45,8 @@ struct err {
         .code = ERR_OK                                                                   \
     }
 
-/* Sets *e and returns code (never 0). */
+/* Sets *e and returns code (never 0). As everywhere below, arguments may point into *e.
+ */
 int err_set(struct err *e, enum err_code code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -64,11 +65,34 @@ int err_wrap(struct err *e, const char *fmt, ...) __attribute__((format(printf, 
 /* Sets the hint unless one is there; returns the code. */
 int err_hint(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/*
+ * What "never 0" means, in a form that compilers and static analysers believe: without it
+ * they follow paths on which a fault that was found is returned as success. A macro,
+ * since analysers stop looking into functions at some depth.
+ */
+#define ERR_NEVER_0(call)                                                                \
+    __extension__({                                                                      \
+        int never_0_ = (int)(call);                                                      \
+        if (never_0_ == 0)                                                               \
+            __builtin_unreachable();                                                     \
+        never_0_;                                                                        \
+    })
+
+#define err_set(...) ERR_NEVER_0(err_set(__VA_ARGS__))
+#define err_errno(...) ERR_NEVER_0(err_errno(__VA_ARGS__))
+#define err_wrap(...) ERR_NEVER_0(err_wrap(__VA_ARGS__))
+#define err_hint(...) ERR_NEVER_0(err_hint(__VA_ARGS__))
+
+/* The code of an error that is set, for a function that did not set it itself. */
+#define err_code(e) ERR_NEVER_0((e)->code)
+
 enum err_class err_class_of(enum err_code code);
 int err_exit_status(enum err_code code);
 const char *err_code_name(enum err_code code); /* "ERR_IO" */
 
-/* The system's words for an errno, first letter lower-cased; valid until the next call.
+/*
+ * The system's words for an errno, first letter lower-cased unless it begins an
+ * abbreviation; valid until the next call on this thread.
  */
 const char *err_errno_text(int sys_errno);
 

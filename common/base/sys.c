@@ -25,6 +25,7 @@ const struct sys_ops sys_posix = {
     .ftruncate = ftruncate,
     .fsync = fsync,
     .rename = rename,
+    .link = link,
     .unlink = unlink,
     .mkdir = mkdir,
 };
@@ -65,7 +66,8 @@ sys_pread(int fd, void *buf, size_t n, int64_t off, size_t *got, struct err *e)
         if (r < 0 && errno == EINTR)
             continue;
         if (r < 0)
-            return err_errno(e, errno, "read at offset %lld", (long long)off);
+            return err_errno(
+                e, errno, "read at offset %lld", (long long)off + (long long)done);
         if (r == 0)
             break;
         done += (size_t)r;
@@ -117,8 +119,8 @@ sys_write_all(int fd, const void *buf, size_t n, struct err *e)
 
         if (r < 0 && errno == EINTR)
             continue;
-        if (r < 0)
-            return err_errno(e, errno, "write");
+        if (r <= 0) /* 0 makes no progress and would be tried for ever */
+            return err_errno(e, r < 0 ? errno : EIO, "write");
         done += (size_t)r;
     }
     return 0;
@@ -135,8 +137,9 @@ sys_pwrite_all(int fd, const void *buf, size_t n, int64_t off, struct err *e)
 
         if (r < 0 && errno == EINTR)
             continue;
-        if (r < 0)
-            return err_errno(e, errno, "write at offset %lld", (long long)off);
+        if (r <= 0)
+            return err_errno(e, r < 0 ? errno : EIO, "write at offset %lld",
+                (long long)off + (long long)done);
         done += (size_t)r;
     }
     return 0;
@@ -167,6 +170,8 @@ sys_sync_parent(const char *path, struct err *e)
 static int
 make_one(const char *path, const struct sys_owner *owner, struct err *e)
 {
+    int rc;
+
     if (sys->mkdir(path, owner->dir_mode & 07777) != 0) {
         struct stat st;
         int saved = errno;
@@ -178,7 +183,10 @@ make_one(const char *path, const struct sys_owner *owner, struct err *e)
     if (owner->set_owner && chown(path, owner->uid, owner->gid) != 0) {
         /* best effort: an unprivileged daemon cannot give folders away */
     }
-    return sys_sync_parent(path, e);
+    rc = sys_sync_parent(path, e);
+    if (rc != 0)
+        rmdir(path); /* or the next call would find it and take it for safe */
+    return rc;
 }
 
 int
@@ -221,6 +229,70 @@ sys_publish(const char *tmp, const char *path, struct err *e)
 out:
     sys_close(&dir);
     return rc;
+}
+
+static bool
+no_hard_links(int sys_errno)
+{
+    switch (sys_errno) {
+    case EPERM:
+    case ENOTSUP:
+#if EOPNOTSUPP != ENOTSUP
+    case EOPNOTSUPP:
+#endif
+    case ENOSYS:
+    case EMLINK:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Gives tmp its second name, or the error of link(). */
+static int
+link_or_rename(const char *tmp, const char *path)
+{
+    struct stat st;
+
+    if (sys->link(tmp, path) == 0)
+        return sys->unlink(tmp);
+    if (!no_hard_links(errno))
+        return -1;
+    if (lstat(path, &st) == 0) {
+        errno = EEXIST;
+        return -1;
+    }
+    return sys->rename(tmp, path);
+}
+
+int
+sys_publish_new(const char *tmp, const char *path, struct err *e)
+{
+    int dir = -1;
+    int rc = sys_open_parent(path, &dir, e);
+
+    if (rc != 0)
+        goto out;
+    if (link_or_rename(tmp, path) != 0)
+        rc = errno == EEXIST ? err_set(e, ERR_EXISTS, "%s exists already", path)
+                             : err_errno(e, errno, "put %s in place", path);
+    else if (sys->fsync(dir) != 0)
+        rc = err_errno(e, errno, "sync folder of %s", path);
+out:
+    sys_close(&dir);
+    return rc;
+}
+
+void
+sys_start_writeback(int fd, int64_t off, int64_t n)
+{
+#ifdef SYNC_FILE_RANGE_WRITE /* Linux */
+    (void)!sync_file_range(fd, off, n, SYNC_FILE_RANGE_WRITE);
+#else
+    (void)fd;
+    (void)off;
+    (void)n;
+#endif
 }
 
 int

@@ -26,6 +26,7 @@ struct sys_ops {
     int (*ftruncate)(int fd, off_t size);
     int (*fsync)(int fd);
     int (*rename)(const char *from, const char *to);
+    int (*link)(const char *from, const char *to);
     int (*unlink)(const char *path);
     int (*mkdir)(const char *path, mode_t mode);
 };
@@ -71,8 +72,9 @@ struct sys_owner {
     }
 
 /*
- * Creates a folder and its missing parents with the owner's folder mode; each folder that
- * was created and the one that holds it is fsync'ed. An existing folder is fine.
+ * Creates a folder and its missing parents with the owner's folder mode; the folder that
+ * holds a new one is fsync'ed. An existing folder is fine. After an error no folder is
+ * left whose name may not have reached the disk.
  */
 int sys_mkdirs(const char *path, const struct sys_owner *owner, struct err *e);
 
@@ -81,6 +83,19 @@ int sys_mkdirs(const char *path, const struct sys_owner *owner, struct err *e);
  * must be fsync'ed already. After an error either name may exist, whole.
  */
 int sys_publish(const char *tmp, const char *path, struct err *e);
+
+/*
+ * The same where nothing may be replaced: ERR_EXISTS when there is a `path` already,
+ * which stays as it is, as does tmp. On a file system without hard links it looks before
+ * it renames, which another process can get between.
+ */
+int sys_publish_new(const char *tmp, const char *path, struct err *e);
+
+/*
+ * Asks the kernel to start writing a range to the disk, so that a later fsync has less to
+ * do. A hint: does nothing where the system has no such call.
+ */
+void sys_start_writeback(int fd, int64_t off, int64_t n);
 
 /* Unlinks; a missing file is fine. */
 int sys_remove(const char *path, struct err *e);
