@@ -1,0 +1,515 @@
+#include "workers/sync/dbconn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <sqlite3.h>
+
+#include "common/base/mem.h"
+#include "common/base/must.h"
+#include "common/base/proc.h"
+#include "common/base/sys.h"
+
+/* First release with the fix, and the two branches it went to: sqlite.org/wal.html */
+#define SQLITE_FIXED 3051003
+#define SQLITE_FIXED_350 3050007
+#define SQLITE_FIXED_344 3044006
+
+/*
+ * Pauses between tries to take the write lock. A busy application lets go of it for some
+ * 10 us between two transactions; the pauses of SQLite's own busy handler (1 ms and more)
+ * would miss them for minutes while the WAL grows.
+ */
+#define EAGER_PAUSE_NS 100000L
+#define EAGER_TRIES 200
+#define PATIENT_PAUSE_NS 500000L
+
+/* Tries to copy the WAL, 1 ms apart, and how many in a row may bring nothing forward. */
+#define COPY_TRIES 25
+#define COPY_STUCK 10
+
+#define WAL_INDEX_REGION 32768 /* what SQLite maps at a time */
+#define INDEX_TRIES 100        /* a writer needs well under a microsecond */
+
+struct dbconn {
+    char *path;
+    int fd; /* opened first, closed last */
+    dev_t dev;
+    ino_t ino;
+    sqlite3 *reader; /* holds the read transaction */
+    sqlite3 *writer; /* NULL unless something is being written */
+    int64_t busy_timeout_ms;
+    uint32_t page_size;
+    bool barrier;
+    int64_t barrier_wait_ns; /* what is left of the wait for the write lock */
+};
+
+int
+dbconn_check_library(struct err *e)
+{
+    int v = sqlite3_libversion_number();
+
+    if (v >= SQLITE_FIXED || v == SQLITE_FIXED_350 || v == SQLITE_FIXED_344)
+        return 0;
+    return err_set(e, ERR_UNSUPPORTED,
+        "SQLite %s can lose committed pages while checkpoints run (fixed in "
+        "3.51.3, 3.50.7 "
+        "and 3.44.6); build litestream with its own SQLite or a newer one",
+        sqlite3_libversion());
+}
+
+void
+dbconn_prepare(void)
+{
+    must(sqlite3_initialize() == SQLITE_OK);
+}
+
+static int
+sqlite_err(sqlite3 *db, int rc, struct err *e, const char *what)
+{
+    enum err_code code = ERR_SQLITE;
+
+    switch (rc & 0xff) {
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        code = ERR_BUSY;
+        break;
+    case SQLITE_FULL:
+        code = ERR_NO_SPACE;
+        break;
+    case SQLITE_NOTADB:
+    case SQLITE_CORRUPT:
+        code = ERR_CORRUPT;
+        break;
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+    case SQLITE_AUTH:
+        code = ERR_PERMISSION;
+        break;
+    case SQLITE_IOERR:
+        if (db != NULL && sqlite3_system_errno(db) == ENOSPC)
+            code = ERR_NO_SPACE;
+        break;
+    default:
+        break;
+    }
+    return err_set(e, code, "%s: %s (%d)", what,
+        db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(rc), rc);
+}
+
+static int
+exec(sqlite3 *db, const char *sql, struct err *e, const char *what)
+{
+    int rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
+
+    return rc == SQLITE_OK ? 0 : sqlite_err(db, rc, e, what);
+}
+
+static int
+query_int(sqlite3 *db, const char *sql, int64_t *value, struct err *e, const char *what)
+{
+    sqlite3_stmt *stmt = NULL;
+    int rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
+
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(stmt);
+    if (rc == SQLITE_ROW) {
+        *value = sqlite3_column_int64(stmt, 0);
+        rc = SQLITE_OK;
+    } else if (rc == SQLITE_DONE) {
+        *value = 0;
+        rc = SQLITE_OK;
+    }
+    if (rc != SQLITE_OK)
+        rc = sqlite_err(db, rc, e, what);
+    sqlite3_finalize(stmt);
+    return rc;
+}
+
+/* Bytes of memory that others write to: neither cached nor reordered by the compiler. */
+static void
+copy_shared(uint8_t *to, const volatile uint8_t *from, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        to[i] = from[i];
+}
+
+bool
+dbconn_wal_index(struct dbconn *c, struct wal_index *out)
+{
+    uint8_t header[WAL_INDEX_HEADER_SIZE];
+    void volatile *shared = NULL;
+    sqlite3_file *f = NULL;
+
+    if (sqlite3_file_control(c->reader, "main", SQLITE_FCNTL_FILE_POINTER, &f) !=
+            SQLITE_OK ||
+        f == NULL || f->pMethods == NULL || f->pMethods->iVersion < 2 ||
+        f->pMethods->xShmMap(f, 0, WAL_INDEX_REGION, 0, &shared) != SQLITE_OK ||
+        shared == NULL)
+        return false;
+    for (int i = 0; i < INDEX_TRIES; i++) {
+        /* A writer sets the second copy first: read in the other order. */
+        copy_shared(header, shared, WAL_INDEX_COPY_SIZE);
+        f->pMethods->xShmBarrier(f);
+        copy_shared(header + WAL_INDEX_COPY_SIZE,
+            (const volatile uint8_t *)shared + WAL_INDEX_COPY_SIZE, WAL_INDEX_COPY_SIZE);
+        if (wal_index_decode(header, out))
+            return true;
+    }
+    return false;
+}
+
+/* What every connection of ours needs, the reader and the writer alike. */
+static int
+connect(struct dbconn *c, int64_t busy_ms, sqlite3 **out, struct err *e)
+{
+    sqlite3 *db = NULL;
+    int persist = 1;
+    int rc = sqlite3_open_v2(c->path, &db, SQLITE_OPEN_READWRITE, NULL);
+
+    if (rc == SQLITE_OK)
+        rc = sqlite3_busy_timeout(db, (int)busy_ms);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_wal_autocheckpoint(db, 0);
+    if (rc == SQLITE_OK) /* the last one to close must not delete the WAL */
+        rc = sqlite3_file_control(db, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
+    if (rc != SQLITE_OK) {
+        rc = sqlite_err(db, rc, e, "open database");
+        sqlite3_close(db);
+        return rc;
+    }
+    *out = db;
+    return 0;
+}
+
+static int
+enable_wal(sqlite3 *db, struct err *e)
+{
+    sqlite3_stmt *stmt = NULL;
+    int rc = sqlite3_prepare_v2(db, "PRAGMA journal_mode = wal", -1, &stmt, NULL);
+    const char *mode;
+
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(stmt);
+    if (rc != SQLITE_ROW) {
+        rc = sqlite_err(db, rc, e, "enable wal");
+    } else {
+        mode = (const char *)sqlite3_column_text(stmt, 0);
+        rc = 0;
+        if (mode == NULL || strcmp(mode, "wal") != 0)
+            rc = err_set(e, ERR_SQLITE, "enable wal failed, mode=\"%s\"",
+                mode != NULL ? mode : "");
+    }
+    sqlite3_finalize(stmt);
+    return rc;
+}
+
+/*
+ * A bare BEGIN takes no lock: the first read does. This one reads only the header of the
+ * database: a SELECT would keep the parsed schema in memory, 2.5 KB a table.
+ */
+static int
+begin_read(struct dbconn *c, struct err *e)
+{
+    int64_t n;
+    int rc = exec(c->reader, "BEGIN", e, "begin read transaction");
+
+    if (rc != 0)
+        return rc;
+    rc = query_int(
+        c->reader, "PRAGMA main.schema_version", &n, e, "begin read transaction");
+    if (rc != 0)
+        sqlite3_exec(c->reader, "ROLLBACK", NULL, NULL, NULL);
+    return rc;
+}
+
+static bool
+holds_read(const struct dbconn *c)
+{
+    return sqlite3_get_autocommit(c->reader) == 0 &&
+           sqlite3_txn_state(c->reader, "main") >= SQLITE_TXN_READ;
+}
+
+/* busy_ms: how long it waits for the write lock. */
+static int
+open_writer(struct dbconn *c, int64_t busy_ms, struct err *e)
+{
+    must(c->writer == NULL);
+    return connect(c, busy_ms, &c->writer, e);
+}
+
+static void
+close_writer(struct dbconn *c)
+{
+    sqlite3_close(c->writer);
+    c->writer = NULL;
+}
+
+static int
+create_helper_tables(sqlite3 *db, struct err *e)
+{
+    return exec(db,
+        "BEGIN IMMEDIATE;"
+        "CREATE TABLE IF NOT EXISTS _litestream_seq (id INTEGER PRIMARY "
+        "KEY, seq INTEGER);"
+        "CREATE TABLE IF NOT EXISTS _litestream_lock (id INTEGER);"
+        "COMMIT",
+        e, "create helper tables");
+}
+
+/* The tables of another program count as well. */
+static int
+make_helper_tables(sqlite3 *db, struct err *e)
+{
+    int64_t n = 0;
+    int rc = query_int(db,
+        "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND "
+        "name IN ('_litestream_seq', '_litestream_lock')",
+        &n, e, "look for helper tables");
+
+    if (rc != 0 || n == 2)
+        return rc;
+    sqlite3_busy_timeout(db, 0);
+    rc = create_helper_tables(db, e);
+    if (rc == ERR_BUSY) {
+        sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL); /* nothing, if it did not begin */
+        rc = 0;
+    }
+    return rc;
+}
+
+/*
+ * What needs the schema is done by a connection that ends here and takes its memory with
+ * it. It is not the last one to close, which would checkpoint: the reader has begun.
+ */
+static int
+set_up(struct dbconn *c, struct err *e)
+{
+    int rc = open_writer(c, c->busy_timeout_ms, e);
+
+    if (rc == 0)
+        rc = enable_wal(c->writer, e);
+    if (rc == 0)
+        rc = begin_read(c, e);
+    if (rc == 0)
+        rc = make_helper_tables(c->writer, e);
+    close_writer(c);
+    return rc;
+}
+
+static int
+open_file(struct dbconn *c, struct err *e)
+{
+    struct stat st;
+    uint8_t magic[16];
+    size_t got;
+    int rc = sys_open(c->path, O_RDONLY, 0, &c->fd, e);
+
+    if (rc != 0)
+        return rc;
+    if (fstat(c->fd, &st) != 0)
+        return err_errno(e, errno, "stat %s", c->path);
+    if (!S_ISREG(st.st_mode))
+        return err_set(e, ERR_CORRUPT, "%s is not a regular file", c->path);
+    if (st.st_size == 0)
+        return err_set(e, ERR_NOT_FOUND, "%s is empty", c->path);
+    c->dev = st.st_dev;
+    c->ino = st.st_ino;
+    rc = sys_pread(c->fd, magic, sizeof(magic), 0, &got, e);
+    if (rc == 0 && (got < sizeof(magic) || memcmp(magic, "SQLite format 3", 16) != 0))
+        rc = err_set(
+            e, ERR_CORRUPT, "%s is not a SQLite database (or it is encrypted)", c->path);
+    return rc;
+}
+
+int
+dbconn_open(const char *path, int64_t busy_timeout_ms, struct dbconn **out, struct err *e)
+{
+    struct dbconn *c = MEM_NEW(struct dbconn);
+    int64_t page_size = 0;
+    int rc;
+
+    proc_must_be(PROC_WORKER | PROC_COMMAND);
+    c->fd = -1;
+    c->path = mem_strdup(path);
+    c->busy_timeout_ms = busy_timeout_ms;
+    rc = open_file(c, e);
+    if (rc == 0)
+        rc = connect(c, busy_timeout_ms, &c->reader, e);
+    if (rc == 0)
+        rc = set_up(c, e);
+    if (rc == 0)
+        rc = query_int(c->reader, "PRAGMA page_size", &page_size, e, "read page size");
+    if (rc == 0 && page_size <= 0)
+        rc = err_set(e, ERR_SQLITE, "read page size: %lld", (long long)page_size);
+    if (rc != 0) {
+        dbconn_close(c);
+        return rc;
+    }
+    c->page_size = (uint32_t)page_size;
+    *out = c;
+    return 0;
+}
+
+void
+dbconn_close(struct dbconn *c)
+{
+    if (c == NULL)
+        return;
+    dbconn_barrier_end(c);
+    close_writer(c);
+    if (c->reader != NULL) {
+        if (sqlite3_get_autocommit(c->reader) == 0)
+            sqlite3_exec(c->reader, "ROLLBACK", NULL, NULL, NULL);
+        sqlite3_close(c->reader);
+    }
+    sys_close(&c->fd);
+    mem_free(c->path);
+    mem_free(c);
+}
+
+uint32_t
+dbconn_page_size(const struct dbconn *c)
+{
+    return c->page_size;
+}
+
+int
+dbconn_fd(const struct dbconn *c)
+{
+    return c->fd;
+}
+
+bool
+dbconn_same_file(const struct dbconn *c)
+{
+    struct stat st;
+
+    return stat(c->path, &st) == 0 && st.st_dev == c->dev && st.st_ino == c->ino;
+}
+
+int
+dbconn_hold(struct dbconn *c, bool *lost, struct err *e)
+{
+    *lost = !holds_read(c);
+    if (!*lost)
+        return 0;
+    if (sqlite3_get_autocommit(c->reader) == 0)
+        sqlite3_exec(c->reader, "ROLLBACK", NULL, NULL, NULL);
+    return begin_read(c, e);
+}
+
+int
+dbconn_bump(struct dbconn *c, struct err *e)
+{
+    int rc;
+
+    must(!c->barrier);
+    rc = open_writer(c, c->busy_timeout_ms, e);
+    if (rc == 0)
+        rc = create_helper_tables(c->writer, e);
+    if (rc == 0)
+        rc = exec(c->writer,
+            "INSERT INTO _litestream_seq (id, seq) VALUES (1, 1) "
+            "ON CONFLICT (id) DO UPDATE SET seq = seq + 1",
+            e, "write _litestream_seq");
+    close_writer(c);
+    return rc;
+}
+
+/* SQLite's busy handler: waits and asks for another try, or gives up. */
+static int
+wait_for_lock(void *arg, int n_tries)
+{
+    struct dbconn *c = arg;
+    struct timespec pause = { .tv_nsec = n_tries < EAGER_TRIES ? EAGER_PAUSE_NS
+                                                               : PATIENT_PAUSE_NS };
+
+    if (c->barrier_wait_ns < pause.tv_nsec)
+        return 0;
+    c->barrier_wait_ns -= pause.tv_nsec;
+    nanosleep(&pause, NULL);
+    return 1;
+}
+
+int
+dbconn_barrier_begin(struct dbconn *c, int64_t wait_ms, struct err *e)
+{
+    int rc;
+
+    must(!c->barrier);
+    c->barrier_wait_ns =
+        (wait_ms < c->busy_timeout_ms ? wait_ms : c->busy_timeout_ms) * 1000000;
+    rc = open_writer(c, 0, e);
+    if (rc == 0 && sqlite3_busy_handler(c->writer, wait_for_lock, c) != SQLITE_OK)
+        rc = sqlite_err(c->writer, SQLITE_ERROR, e, "set busy handler");
+    if (rc == 0)
+        rc = exec(c->writer, "BEGIN IMMEDIATE", e, "take the write lock");
+    if (rc != 0)
+        close_writer(c);
+    else
+        c->barrier = true;
+    return rc;
+}
+
+void
+dbconn_barrier_end(struct dbconn *c)
+{
+    if (!c->barrier)
+        return;
+    sqlite3_exec(c->writer, "ROLLBACK", NULL, NULL, NULL);
+    c->barrier = false;
+    close_writer(c);
+}
+
+/*
+ * Writers wait meanwhile, so this is short. It is worth it: readers that overlap without
+ * a gap would each leave the WAL when nobody adds to it, but never all at the same
+ * moment.
+ */
+static int
+copy_frames(sqlite3 *db, bool *complete, struct err *e)
+{
+    const struct timespec pause = { .tv_nsec = 1000000 };
+    int n_best = -1, n_stuck = 0;
+
+    for (int i = 0; i < COPY_TRIES && n_stuck < COPY_STUCK; i++) {
+        int n_log = -1, n_copied = -1;
+        int rc = sqlite3_wal_checkpoint_v2(
+            db, "main", SQLITE_CHECKPOINT_PASSIVE, &n_log, &n_copied);
+
+        if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY)
+            return sqlite_err(db, rc, e, "checkpoint");
+        *complete = rc == SQLITE_OK && n_log >= 0 && n_log == n_copied;
+        if (*complete)
+            break;
+        n_stuck = n_copied > n_best ? 0 : n_stuck + 1;
+        n_best = n_copied > n_best ? n_copied : n_best;
+        nanosleep(&pause, NULL);
+    }
+    return 0;
+}
+
+int
+dbconn_checkpoint(struct dbconn *c, int64_t linger_ms, bool *complete, struct err *e)
+{
+    const struct timespec linger = { .tv_nsec = linger_ms * 1000000 };
+    struct err again;
+    int rc;
+
+    must(c->barrier);
+    *complete = false;
+    rc = exec(c->reader, "ROLLBACK", e, "end read transaction");
+    if (rc == 0)
+        rc = copy_frames(c->reader, complete, e);
+    if (rc == 0 && *complete && linger_ms > 0)
+        nanosleep(&linger, NULL);
+    /* Back before writers may run again, whatever became of the checkpoint. */
+    if (begin_read(c, rc == 0 ? e : &again) != 0 && rc == 0)
+        rc = err_wrap(e, "take the read lock again");
+    return rc;
+}

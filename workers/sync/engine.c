@@ -1,0 +1,311 @@
+#include "workers/sync/engine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/base/must.h"
+#include "common/base/path.h"
+#include "common/ltx/ltx_name.h"
+#include "workers/sync/engine_impl.h"
+#include "workers/sync/meta.h"
+
+struct engine *
+engine_new(uv_loop_t *loop, const struct engine_options *options, engine_done_cb *done,
+    void *arg)
+{
+    struct engine *eng = MEM_NEW(struct engine);
+
+    eng->opt = *options;
+    eng->loop = loop;
+    eng->done = done;
+    eng->arg = arg;
+    eng->lock_fd = eng->wal_fd = -1;
+    eng->wal_path = mem_printf("%s-wal", options->db_path);
+    eng->l0_dir = ltx_level_path(options->meta, 0);
+    eng->scan = wal_scan_new(eng->l0_dir);
+    return eng;
+}
+
+void
+engine_free(struct engine *eng)
+{
+    if (eng == NULL)
+        return;
+    must(eng->db == NULL && eng->job == NULL);
+    wal_scan_free(eng->scan);
+    mem_free(eng->wal_path);
+    mem_free(eng->l0_dir);
+    mem_free(eng);
+}
+
+/* --- open and close -------------------------------------------------------------------
+ */
+
+int
+engine_open_wal(struct engine *eng, struct err *e)
+{
+    struct stat st;
+    int rc = sys_open(eng->wal_path, O_RDONLY, 0, &eng->wal_fd, e);
+
+    if (rc == ERR_NOT_FOUND)
+        return 0;
+    if (rc != 0)
+        return rc;
+    if (fstat(eng->wal_fd, &st) != 0)
+        return err_errno(e, errno, "stat %s", eng->wal_path);
+    eng->wal_dev = st.st_dev;
+    eng->wal_ino = st.st_ino;
+    return 0;
+}
+
+/* The WAL at the path is still the one that is open. A missing one counts as another. */
+bool
+engine_same_wal(const struct engine *eng)
+{
+    struct stat st;
+
+    if (eng->wal_fd < 0)
+        return true;
+    return stat(eng->wal_path, &st) == 0 && st.st_dev == eng->wal_dev &&
+           st.st_ino == eng->wal_ino;
+}
+
+static void
+take_position(struct engine *eng, unsigned damaged)
+{
+    const struct position *p = &eng->found;
+
+    eng->txid = p->txid;
+    eng->commit = p->commit;
+    eng->mark = (struct mark){ 0 };
+    eng->image_reason = NULL;
+    if (p->txid != 0 && p->page_size != dbconn_page_size(eng->db)) {
+        eng->image_reason = "page size changed";
+    } else if (p->txid != 0 && !p->have_mark) {
+        eng->image_reason = "last ltx file names no place in the wal";
+    } else if (p->txid != 0) {
+        eng->mark =
+            (struct mark){ .set = true, .salt = p->salt, .place = { .off = p->off } };
+    }
+    if (!eng->opened_once)
+        eng->start_txid = p->txid;
+    eng->opened_once = true;
+    if (damaged > 0)
+        log_warn("local ltx files were damaged", LF_UINT("files", damaged),
+            LF_TXID("txid", p->txid));
+}
+
+int
+engine_open(struct engine *eng, struct err *e)
+{
+    unsigned damaged = 0;
+    int rc;
+
+    must(eng->db == NULL);
+    rc = meta_owner_of(eng->opt.db_path, &eng->owner, e);
+    if (rc == 0)
+        rc = dbconn_open(eng->opt.db_path, eng->opt.busy_timeout_ms, &eng->db, e);
+    if (rc == 0)
+        rc = meta_make(eng->opt.meta, &eng->owner, e);
+    if (rc == 0)
+        rc = meta_lock(eng->opt.meta, &eng->lock_fd, e);
+    if (rc == 0) {
+        meta_clean(eng->opt.meta);
+        rc = position_find(eng->opt.meta, &eng->found, &damaged, e);
+    }
+    if (rc == 0)
+        rc = engine_open_wal(eng, e);
+    if (rc != 0) {
+        engine_close(eng);
+        return rc;
+    }
+    take_position(eng, damaged);
+    ckpt_policy_init(&eng->policy, eng->opt.min_checkpoint_pages,
+        eng->opt.checkpoint_interval_ns, mono_now());
+    if (eng->mark.set && eng->mark.place.off > WAL_HEADER_SIZE)
+        ckpt_policy_captured(&eng->policy); /* what the last life left in the WAL */
+    return 0;
+}
+
+void
+engine_close(struct engine *eng)
+{
+    must(eng->job == NULL && eng->frozen == NULL);
+    sys_close(&eng->wal_fd);
+    dbconn_close(eng->db);
+    eng->db = NULL;
+    sys_close(&eng->lock_fd);
+    eng->sealed = eng->caught_up = false;
+    eng->rest.set = false;
+    eng->torn_since = (struct mono){ 0 };
+}
+
+bool
+engine_is_open(const struct engine *eng)
+{
+    return eng->db != NULL;
+}
+
+uint64_t
+engine_txid(const struct engine *eng)
+{
+    return eng->txid;
+}
+
+uint64_t
+engine_start_txid(const struct engine *eng)
+{
+    return eng->start_txid;
+}
+
+bool
+engine_busy(const struct engine *eng)
+{
+    return eng->job != NULL;
+}
+
+void
+engine_cancel(struct engine *eng)
+{
+    job_cancel(eng->job);
+}
+
+int64_t
+engine_wal_offset(const struct engine *eng)
+{
+    return eng->mark.set ? eng->mark.place.off : 0;
+}
+
+int64_t
+engine_db_size(const struct engine *eng)
+{
+    struct stat st;
+
+    return eng->db != NULL && fstat(dbconn_fd(eng->db), &st) == 0 ? st.st_size : 0;
+}
+
+const char *
+engine_l0_dir(const struct engine *eng)
+{
+    return eng->l0_dir;
+}
+
+void
+engine_set_floor(struct engine *eng, uint64_t txid)
+{
+    eng->floor_known = true;
+    if (txid > eng->floor)
+        eng->floor = txid;
+}
+
+bool
+engine_can_name(const struct engine *eng)
+{
+    return eng->floor_known || eng->txid != 0;
+}
+
+int
+engine_rebase(struct engine *eng, uint64_t txid, struct err *e)
+{
+    int rc;
+
+    must(eng->db != NULL && eng->job == NULL);
+    rc = meta_clear_level(eng->opt.meta, 0, e);
+    if (rc != 0)
+        return err_wrap(e, "discard local ltx files");
+    engine_lose_frozen(eng, "the local files were discarded");
+    eng->txid = eng->start_txid = txid;
+    eng->mark = (struct mark){ 0 };
+    eng->sealed = false;
+    eng->image_reason = "database behind replica";
+    engine_set_floor(eng, txid);
+    return 0;
+}
+
+/* --- checkpoint -----------------------------------------------------------------------
+ */
+
+bool
+engine_checkpoint_due(const struct engine *eng)
+{
+    return eng->db != NULL && eng->job == NULL && eng->mark.set && eng->mark.proven &&
+           ckpt_policy_due(
+               &eng->policy, eng->mark.place.off, dbconn_page_size(eng->db), mono_now());
+}
+
+int64_t
+engine_checkpoint_wait_ms(const struct engine *eng)
+{
+    if (eng->db == NULL || !eng->mark.set)
+        return -1;
+    return ckpt_policy_wait_ms(
+        &eng->policy, eng->mark.place.off, dbconn_page_size(eng->db), mono_now());
+}
+
+/* Under the write lock: captures the last commits. *sealed: nothing is left. */
+static int
+seal(struct engine *eng, struct engine_report *wrote, bool *sealed, struct err *e)
+{
+    *sealed = false;
+    for (int i = 0; i < 4; i++) {
+        if (engine_sync_once(eng, SYNC_NO_IMAGE, e) == ENGINE_FAILED)
+            return (int)e->code;
+        if (eng->report.wrote)
+            *wrote = eng->report;
+        if (eng->report.replaced || eng->report.again_ms > 0 || !eng->mark.proven)
+            return 0;
+        if (!eng->report.wrote && !eng->report.more) {
+            *sealed = eng->image_reason == NULL;
+            return 0;
+        }
+    }
+    return 0;
+}
+
+int
+engine_checkpoint(struct engine *eng, struct engine_checkpoint *out, struct err *e)
+{
+    bool sealed = false, saved = false;
+    int rc;
+
+    must(eng->db != NULL && eng->job == NULL);
+    *out = (struct engine_checkpoint){ 0 };
+    rc = dbconn_barrier_begin(eng->db, eng->policy.patience_ms, e);
+    if (rc == ERR_BUSY) { /* a writer is at work: later */
+        ckpt_policy_missed(&eng->policy, mono_now());
+        return 0;
+    }
+    if (rc != 0)
+        return err_wrap(e, "checkpoint");
+    /* A seal of before still counts: the WAL may have been restarted since. */
+    rc = seal(eng, &out->sealed, &sealed, e);
+    if (rc == 0 && sealed && !engine_save_frozen(eng, &saved)) {
+        dbconn_barrier_end(eng->db);
+        ckpt_policy_missed(&eng->policy, mono_now());
+        return 0;
+    }
+    if (rc == 0 && sealed) {
+        out->ran = true;
+        rc = dbconn_checkpoint(eng->db, eng->policy.linger_ms, &out->complete, e);
+        engine_end_save(eng, saved, rc == 0 && out->complete);
+        /*
+         * Complete or not: everything is captured, and the read lock was taken again
+         * before any writer moved. If it is on slot 0 (somebody else copied the rest)
+         * nothing more can be copied; on another slot nobody can restart the WAL.
+         */
+        if (rc == 0)
+            eng->sealed = fstat(dbconn_fd(eng->db), &eng->db_at_seal) == 0;
+        eng->all_copied = rc == 0 && out->complete;
+    }
+    dbconn_barrier_end(eng->db);
+    if (rc == ERR_BUSY) { /* another program checkpoints right now */
+        out->ran = false;
+        ckpt_policy_missed(&eng->policy, mono_now());
+        return 0;
+    }
+    ckpt_policy_done(&eng->policy, out->complete, eng->mark.place.off, mono_now());
+    return rc != 0 ? err_wrap(e, "checkpoint") : 0;
+}
