@@ -9,6 +9,7 @@
 #include "common/base/must.h"
 
 #define ARENA_BLOCK 4096
+#define ALIGN _Alignof(max_align_t)
 
 struct arena_block {
     struct arena_block *next;
@@ -41,7 +42,7 @@ arena_alloc(struct arena *a, size_t bytes)
     void *p;
 
     must(bytes <= SIZE_MAX / 2);
-    need = (bytes + sizeof(max_align_t) - 1) & ~(sizeof(max_align_t) - 1);
+    need = (bytes + ALIGN - 1) & ~(ALIGN - 1);
     if (a->blocks == NULL || need > a->blocks->cap - a->used) {
         size_t cap = need > ARENA_BLOCK ? need : ARENA_BLOCK;
         struct arena_block *b = mem_new(sizeof(*b) + cap);

@@ -1,7 +1,8 @@
 /*
  * arena - memory that dies together: a parsed configuration, a page of a listing.
  *
- * Cannot fail for sizes below a block; all memory is zeroed and freed at once.
+ * Cannot fail, as mem_new: a size from outside is bounded first. All memory is zeroed and
+ * freed at once.
  */
 #ifndef COMMON_BASE_ARENA_H
 #define COMMON_BASE_ARENA_H

@@ -13,6 +13,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#undef sprintf /* a macro of glibc's where the compiler is not gcc */
+#undef vsprintf
+
 #pragma GCC poison strcpy strcat strtok sprintf vsprintf gets
 #pragma GCC poison gmtime localtime ctime asctime
 #pragma GCC poison system popen vfork

@@ -9,22 +9,30 @@
 
 #define NUMBER_MAX 64
 
+static bool
+is_word(const char *s, size_t len, const char *word)
+{
+    return len == strlen(word) && strncasecmp(s, word, len) == 0;
+}
+
 /* Power of `base` a unit stands for, -1: not a unit. */
 static int
-unit_power(const char *unit, int *base)
+unit_power(const char *unit, size_t len, int *base)
 {
     static const char letters[] = "KMGTPE";
     const char *at;
 
     *base = 1000;
-    if (unit[0] == '\0' || strcasecmp(unit, "B") == 0)
+    if (len == 0 || is_word(unit, len, "B"))
         return 0;
     at = strchr(letters, toupper((unsigned char)unit[0]));
     if (at == NULL)
         return -1;
-    if (strcasecmp(unit + 1, "i") == 0 || strcasecmp(unit + 1, "iB") == 0)
+    unit++;
+    len--;
+    if (is_word(unit, len, "i") || is_word(unit, len, "iB"))
         *base = 1024;
-    else if (unit[1] != '\0' && strcasecmp(unit + 1, "B") != 0)
+    else if (len > 0 && !is_word(unit, len, "B"))
         return -1;
     return (int)(at - letters) + 1;
 }
@@ -33,7 +41,7 @@ int
 bytesize_parse(const char *text, int64_t *bytes, struct err *e)
 {
     char number[NUMBER_MAX];
-    size_t n = 0;
+    size_t n = 0, len;
     const char *s = text;
     int base, power, dots = 0;
     double value;
@@ -50,9 +58,11 @@ bytesize_parse(const char *text, int64_t *bytes, struct err *e)
         number[n++] = *s;
     }
     number[n] = '\0';
-    while (*s == ' ')
+    while (isspace((unsigned char)*s))
         s++;
-    power = unit_power(s, &base);
+    for (len = strlen(s); len > 0 && isspace((unsigned char)s[len - 1]); len--)
+        ;
+    power = unit_power(s, len, &base);
     if (power < 0)
         return err_set(e, ERR_CONFIG, "invalid size format: unhandled size name: %s", s);
     value = strtod(number, &end);
@@ -72,17 +82,16 @@ void
 bytesize_format(uint64_t bytes, char out[BYTESIZE_TEXT_MAX])
 {
     static const char *const units[] = { "B", "kB", "MB", "GB", "TB", "PB", "EB" };
-    double value = (double)bytes;
-    uint64_t rest = bytes;
+    double scale = 1, value;
     size_t unit = 0;
 
     if (bytes < 1000) {
         snprintf(out, BYTESIZE_TEXT_MAX, "%llu B", (unsigned long long)bytes);
         return;
     }
-    for (; rest >= 1000; rest /= 1000, unit++)
-        value /= 1000;
-    value = floor(value * 10 + 0.5) / 10;
+    for (uint64_t rest = bytes; rest >= 1000; rest /= 1000, unit++)
+        scale *= 1000; /* one division: each one rounds */
+    value = floor((double)bytes / scale * 10 + 0.5) / 10;
     if (value < 10)
         snprintf(out, BYTESIZE_TEXT_MAX, "%.1f %s", value, units[unit]);
     else

@@ -11,9 +11,10 @@
 #define BYTESIZE_TEXT_MAX 16
 
 /*
- * Parses a number with optional commas, fraction and space before a unit of any case: B K
+ * Parses a number with optional commas, fraction and space around a unit of any case: B K
  * KB M MB G GB T TB P PB E EB (powers of 1000) and Ki KiB Mi MiB ... (powers of 1024);
- * without unit: bytes. ERR_CONFIG names what is wrong with the text.
+ * without unit: bytes; what is left of a byte is dropped. ERR_CONFIG names what is wrong
+ * with the text.
  */
 int bytesize_parse(const char *text, int64_t *bytes, struct err *e);
 

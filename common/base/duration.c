@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define LIMIT (UINT64_C(1) << 63) /* nanoseconds; only a negative sum may reach it */
+
 static const struct {
     const char *text;
     uint64_t ns;
@@ -33,12 +35,17 @@ take_unit(const char **s)
     return 0;
 }
 
-/* One number with its unit; false also on overflow. */
+/*
+ * One number with its unit; false also beyond LIMIT. The fraction keeps the digits that
+ * fit 63 bits and is scaled in floating point, as Go does: the last nanosecond comes out
+ * equal.
+ */
 static bool
 take_part(const char **s, uint64_t *ns)
 {
-    uint64_t whole = 0, fraction = 0, scale = 1, unit, value;
-    bool digits = false;
+    uint64_t whole = 0, fraction = 0, unit;
+    double scale = 1;
+    bool digits = false, full = false;
 
     for (; **s >= '0' && **s <= '9'; (*s)++, digits = true)
         if (__builtin_mul_overflow(whole, UINT64_C(10), &whole) ||
@@ -46,18 +53,21 @@ take_part(const char **s, uint64_t *ns)
             return false;
     if (**s == '.') {
         for ((*s)++; **s >= '0' && **s <= '9'; (*s)++, digits = true) {
-            if (scale >= UINT64_C(100000000000000))
+            uint64_t digit = (uint64_t)(**s - '0');
+
+            full = full || fraction > (LIMIT - digit) / 10;
+            if (full)
                 continue; /* far below a nanosecond: dropped */
-            fraction = fraction * 10 + (uint64_t)(**s - '0');
+            fraction = fraction * 10 + digit;
             scale *= 10;
         }
     }
     unit = take_unit(s);
-    if (!digits || unit == 0 || __builtin_mul_overflow(whole, unit, &value))
+    if (!digits || unit == 0 || whole > LIMIT / unit)
         return false;
-    value += (uint64_t)((double)fraction * ((double)unit / (double)scale));
-    *ns = value;
-    return true;
+    /* At most LIMIT plus one unit: cannot wrap. */
+    *ns = whole * unit + (uint64_t)((double)fraction * ((double)unit / scale));
+    return *ns <= LIMIT;
 }
 
 bool
@@ -78,10 +88,12 @@ duration_parse(const char *text, int64_t *ns)
     while (*s != '\0') {
         uint64_t part;
 
-        if (!take_part(&s, &part) || __builtin_add_overflow(sum, part, &sum) ||
-            sum > (uint64_t)INT64_MAX + (negative ? 1 : 0))
+        if (!take_part(&s, &part) || part > LIMIT - sum)
             return false;
+        sum += part;
     }
+    if (sum == LIMIT && !negative)
+        return false;
     *ns = negative ? (int64_t)(0 - sum) : (int64_t)sum;
     return true;
 }

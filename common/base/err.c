@@ -8,6 +8,12 @@
 
 #include "common/base/must.h"
 
+/* The functions behind the macros. */
+#undef err_set
+#undef err_errno
+#undef err_wrap
+#undef err_hint
+
 struct err_info {
     const char *name;
     enum err_class class;
@@ -57,7 +63,8 @@ err_errno_text(int sys_errno)
     const char *s = strerror_r(sys_errno, tmp, sizeof(tmp));
 
     snprintf(text, sizeof(text), "%s", s);
-    text[0] = (char)tolower((unsigned char)text[0]);
+    if (!isupper((unsigned char)text[1])) /* an abbreviation stays as it is */
+        text[0] = (char)tolower((unsigned char)text[0]);
     return text;
 }
 
@@ -95,19 +102,29 @@ text_add(char *text, size_t size, const char *more)
     snprintf(text + len, size - len, "%s", more);
 }
 
+/* The arguments may point into *e, so the text is made beside it. */
+__attribute__((format(printf, 3, 0))) static void
+text_set(char *text, size_t size, const char *fmt, va_list ap)
+{
+    char made[ERR_TEXT_MAX];
+
+    vsnprintf(made, size, fmt, ap);
+    memcpy(text, made, strlen(made) + 1);
+}
+
 int
 err_set(struct err *e, enum err_code code, const char *fmt, ...)
 {
     va_list ap;
 
     must(code != ERR_OK);
+    va_start(ap, fmt);
+    text_set(e->text, sizeof(e->text), fmt, ap);
+    va_end(ap);
     e->code = code;
     e->sys_errno = 0;
     e->hint[0] = '\0';
-    va_start(ap, fmt);
-    vsnprintf(e->text, sizeof(e->text), fmt, ap);
-    va_end(ap);
-    return code;
+    return (int)code;
 }
 
 int
@@ -116,15 +133,15 @@ err_errno(struct err *e, int sys_errno, const char *fmt, ...)
     enum err_code code = code_of_errno(sys_errno);
     va_list ap;
 
+    va_start(ap, fmt);
+    text_set(e->text, sizeof(e->text), fmt, ap);
+    va_end(ap);
     e->code = code;
     e->sys_errno = sys_errno;
     e->hint[0] = '\0';
-    va_start(ap, fmt);
-    vsnprintf(e->text, sizeof(e->text), fmt, ap);
-    va_end(ap);
     text_add(e->text, sizeof(e->text), ": ");
     text_add(e->text, sizeof(e->text), err_errno_text(sys_errno));
-    return code;
+    return (int)code;
 }
 
 int
@@ -134,13 +151,13 @@ err_wrap(struct err *e, const char *fmt, ...)
     va_list ap;
 
     must(e->code != ERR_OK);
-    memcpy(old, e->text, sizeof(old));
+    memcpy(old, e->text, strlen(e->text) + 1);
     va_start(ap, fmt);
-    vsnprintf(e->text, sizeof(e->text), fmt, ap);
+    text_set(e->text, sizeof(e->text), fmt, ap);
     va_end(ap);
     text_add(e->text, sizeof(e->text), ": ");
     text_add(e->text, sizeof(e->text), old);
-    return e->code;
+    return (int)e->code;
 }
 
 int
@@ -151,8 +168,8 @@ err_hint(struct err *e, const char *fmt, ...)
     must(e->code != ERR_OK);
     if (e->hint[0] == '\0') {
         va_start(ap, fmt);
-        vsnprintf(e->hint, sizeof(e->hint), fmt, ap);
+        text_set(e->hint, sizeof(e->hint), fmt, ap);
         va_end(ap);
     }
-    return e->code;
+    return (int)e->code;
 }

@@ -45,7 +45,8 @@ struct err {
         .code = ERR_OK                                                                   \
     }
 
-/* Sets *e and returns code (never 0). */
+/* Sets *e and returns code (never 0). As everywhere below, arguments may point into *e.
+ */
 int err_set(struct err *e, enum err_code code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -64,11 +65,30 @@ int err_wrap(struct err *e, const char *fmt, ...) __attribute__((format(printf, 
 /* Sets the hint unless one is there; returns the code. */
 int err_hint(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/*
+ * What "never 0" means, in a form that compilers and static analysers believe: without it
+ * they follow paths on which a found fault is reported as success.
+ */
+static inline int
+err_never_0(int rc)
+{
+    if (rc == 0)
+        __builtin_unreachable();
+    return rc;
+}
+
+#define err_set(...) err_never_0(err_set(__VA_ARGS__))
+#define err_errno(...) err_never_0(err_errno(__VA_ARGS__))
+#define err_wrap(...) err_never_0(err_wrap(__VA_ARGS__))
+#define err_hint(...) err_never_0(err_hint(__VA_ARGS__))
+
 enum err_class err_class_of(enum err_code code);
 int err_exit_status(enum err_code code);
 const char *err_code_name(enum err_code code); /* "ERR_IO" */
 
-/* The system's words for an errno, first letter lower-cased; valid until the next call.
+/*
+ * The system's words for an errno, first letter lower-cased unless it begins an
+ * abbreviation; valid until the next call on this thread.
  */
 const char *err_errno_text(int sys_errno);
 

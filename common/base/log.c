@@ -17,7 +17,6 @@
 #include "common/base/utf8.h"
 #include "common/json/json_text.h"
 
-#define LOG_LINE_MAX ((size_t)64 << 10)
 #define LOG_FIELDS_MAX 24
 
 static struct log_options opt = { .level = LOG_INFO, .format = LOG_TEXT, .fd = 1 };
@@ -101,6 +100,14 @@ log_enabled(enum log_level level)
     return level >= opt.level;
 }
 
+/* A character that Go's text handler leaves bare. */
+static bool
+is_bare(uint32_t rune)
+{
+    return rune != ' ' && rune != '=' && rune != '"' && rune != 0xfffd &&
+           utf8_is_printable(rune);
+}
+
 static bool
 needs_quotes(const char *s)
 {
@@ -112,8 +119,7 @@ needs_quotes(const char *s)
         uint32_t rune;
         size_t n = utf8_decode(s, left, &rune);
 
-        if (n == 0 || rune == ' ' || rune == '=' || rune == '"' ||
-            !utf8_is_printable(rune))
+        if (n == 0 || !is_bare(rune))
             return true;
         s += n;
         left -= n;
@@ -158,13 +164,38 @@ add_quoted(struct buf *b, const char *s)
     buf_add_char(b, '"');
 }
 
-/* The value as one word; strings are returned as they are. */
+/* One line to be made; no value takes more than value_max bytes of it. */
+struct entry {
+    enum log_level level;
+    const char *file;
+    int line;
+    const char *func;
+    const char *msg;
+    const struct log_field *fields;
+    size_t value_max;
+};
+
+/* The beginning of s and "..." when it is longer than max; whole characters. */
 static const char *
-value_text(const struct log_field *f, char tmp[WALL_TEXT_MAX])
+clip(const char *s, size_t max, char tmp[LOG_LINE_MAX + 4])
+{
+    size_t len = strnlen(s, max + 1);
+
+    if (len <= max)
+        return s;
+    for (len = max; len > 0 && ((unsigned char)s[len] & 0xc0) == 0x80;)
+        len--;
+    snprintf(tmp, LOG_LINE_MAX + 4, "%.*s...", (int)len, s);
+    return tmp;
+}
+
+/* The value as one word; strings that are short enough are returned as they are. */
+static const char *
+value_text(const struct log_field *f, size_t max, char tmp[LOG_LINE_MAX + 4])
 {
     switch (f->type) {
     case LOG_T_STR:
-        return f->v.str != NULL ? f->v.str : "";
+        return clip(f->v.str != NULL ? f->v.str : "", max, tmp);
     case LOG_T_INT:
         snprintf(tmp, WALL_TEXT_MAX, "%lld", (long long)f->v.i64);
         return tmp;
@@ -189,17 +220,22 @@ value_text(const struct log_field *f, char tmp[WALL_TEXT_MAX])
 }
 
 static void
-add_pairs(struct buf *b, const struct log_field *fields, bool colour)
+add_word(struct buf *b, const char *text)
+{
+    if (needs_quotes(text))
+        add_quoted(b, text);
+    else
+        buf_add_str(b, text);
+}
+
+static void
+add_pairs(struct buf *b, const struct log_field *fields, size_t max, bool colour)
 {
     for (; fields->type != LOG_T_END; fields++) {
-        char tmp[WALL_TEXT_MAX];
-        const char *text = value_text(fields, tmp);
+        char tmp[LOG_LINE_MAX + 4];
 
         buf_printf(b, colour ? " \x1b[2m%s=\x1b[0m" : " %s=", fields->key);
-        if (needs_quotes(text))
-            add_quoted(b, text);
-        else
-            buf_add_str(b, text);
+        add_word(b, value_text(fields, max, tmp));
     }
 }
 
@@ -212,56 +248,53 @@ short_file(const char *file)
 }
 
 static void
-format_text(struct buf *b, enum log_level level, const char *file, int line,
-    const char *msg, const struct log_field *fields)
+format_text(struct buf *b, const struct entry *en)
 {
-    char time[WALL_TEXT_MAX];
+    char time[WALL_TEXT_MAX], tmp[LOG_LINE_MAX + 4];
 
     wall_format_local(wall_now(), WALL_MS, time);
-    buf_printf(b, "time=%s level=%s", time, levels[level].name);
+    buf_printf(b, "time=%s level=%s", time, levels[en->level].name);
     if (opt.source)
-        buf_printf(b, " source=%s:%d", short_file(file), line);
+        buf_printf(b, " source=%s:%d", short_file(en->file), en->line);
     buf_add_str(b, " msg=");
-    if (needs_quotes(msg))
-        add_quoted(b, msg);
-    else
-        buf_add_str(b, msg);
-    add_pairs(b, prefix, false);
-    add_pairs(b, fields, false);
+    add_word(b, clip(en->msg, en->value_max, tmp));
+    add_pairs(b, prefix, en->value_max, false);
+    add_pairs(b, en->fields, en->value_max, false);
 }
 
 static void
-format_pretty(struct buf *b, enum log_level level, const char *file, int line,
-    const char *msg, const struct log_field *fields)
+format_pretty(struct buf *b, const struct entry *en)
 {
     bool colour = isatty(opt.fd) == 1;
-    char time[WALL_TEXT_MAX];
+    char time[WALL_TEXT_MAX] = "", tmp[LOG_LINE_MAX + 4];
 
     wall_format_local(wall_now(), WALL_SECONDS, time);
     time[19] = '\0'; /* 2006-01-02T15:04:05: the clock only */
     if (colour)
-        buf_printf(b, "\x1b[2m%s\x1b[0m %s%s\x1b[0m ", time + 11, levels[level].colour,
-            levels[level].pretty);
+        buf_printf(b, "\x1b[2m%s\x1b[0m %s%s\x1b[0m ", time + 11,
+            levels[en->level].colour, levels[en->level].pretty);
     else
-        buf_printf(b, "%s %s ", time + 11, levels[level].pretty);
+        buf_printf(b, "%s %s ", time + 11, levels[en->level].pretty);
     if (opt.source)
-        buf_printf(b, "%s:%d ", short_file(file), line);
-    buf_add_str(b, msg);
-    add_pairs(b, prefix, colour);
-    add_pairs(b, fields, colour);
+        buf_printf(b, "%s:%d ", short_file(en->file), en->line);
+    buf_add_str(b, clip(en->msg, en->value_max, tmp));
+    add_pairs(b, prefix, en->value_max, colour);
+    add_pairs(b, en->fields, en->value_max, colour);
 }
 
 static json_t *
-value_json(const struct log_field *f)
+value_json(const struct log_field *f, size_t max)
 {
-    char tmp[WALL_TEXT_MAX];
+    char tmp[LOG_LINE_MAX + 4];
 
     switch (f->type) {
     case LOG_T_INT:
     case LOG_T_DURATION: /* Go writes durations as nanoseconds */
         return json_integer(f->v.i64);
     case LOG_T_UINT:
-        return json_integer((json_int_t)f->v.u64);
+        if (f->v.u64 <= INT64_MAX)
+            return json_integer((json_int_t)f->v.u64);
+        return json_real((double)f->v.u64);
     case LOG_T_BOOL:
         return json_boolean(f->v.flag);
     case LOG_T_STR:
@@ -270,56 +303,109 @@ value_json(const struct log_field *f)
     case LOG_T_END:
         break;
     }
-    return json_text_string(value_text(f, tmp));
+    return json_text_string(value_text(f, max, tmp));
 }
 
-static void
-add_json_fields(json_t *line, const struct log_field *fields)
+/* The object that a key's groups lead to, made where missing; *key keeps the last part.
+ */
+static json_t *
+enter_groups(json_t *obj, const char **key)
 {
-    for (; fields->type != LOG_T_END; fields++) {
-        const char *dot = strchr(fields->key, '.');
+    const char *dot;
+
+    for (; (dot = strchr(*key, '.')) != NULL; *key = dot + 1) {
         char group[64];
         json_t *in;
 
-        if (dot == NULL) {
-            /* "level" is the line's own; the attribute gets another name */
-            json_object_set_new(line,
-                strcmp(fields->key, "level") == 0 ? "ltx_level" : fields->key,
-                value_json(fields));
-            continue;
-        }
-        snprintf(group, sizeof(group), "%.*s", (int)(dot - fields->key), fields->key);
-        in = json_object_get(line, group);
+        snprintf(group, sizeof(group), "%.*s", (int)(dot - *key), *key);
+        in = json_object_get(obj, group);
         if (!json_is_object(in)) {
             in = json_object();
-            json_object_set_new(line, group, in);
+            json_object_set_new(obj, group, in);
         }
-        json_object_set_new(in, dot + 1, value_json(fields));
+        obj = in;
+    }
+    return obj;
+}
+
+static void
+add_json_fields(json_t *line, const struct log_field *fields, size_t max)
+{
+    static const char *const taken[] = { "level", "time", "msg", "source" };
+
+    for (; fields->type != LOG_T_END; fields++) {
+        const char *key = fields->key;
+        json_t *in = enter_groups(line, &key);
+        char other[32];
+
+        /* These are the line's own; an attribute of that name gets another. */
+        for (size_t i = 0; in == line && i < sizeof(taken) / sizeof(taken[0]); i++)
+            if (strcmp(key, taken[i]) == 0) {
+                snprintf(other, sizeof(other), "ltx_%s", key);
+                key = other;
+                break;
+            }
+        json_object_set_new(in, key, value_json(fields, max));
     }
 }
 
 static void
-format_json(struct buf *b, enum log_level level, const char *file, int line,
-    const char *func, const char *msg, const struct log_field *fields)
+format_json(struct buf *b, const struct entry *en)
 {
     json_t *obj = json_object();
-    char time[WALL_TEXT_MAX];
+    char time[WALL_TEXT_MAX], tmp[LOG_LINE_MAX + 4];
     char *text;
 
     wall_format_local(wall_now(), WALL_TRIMMED, time);
     json_object_set_new(obj, "time", json_string(time));
-    json_object_set_new(obj, "level", json_string(levels[level].name));
+    json_object_set_new(obj, "level", json_string(levels[en->level].name));
     if (opt.source)
         json_object_set_new(obj, "source",
-            json_pack("{s:s, s:s, s:i}", "function", func, "file", short_file(file),
-                "line", line));
-    json_object_set_new(obj, "msg", json_text_string(msg));
-    add_json_fields(obj, prefix);
-    add_json_fields(obj, fields);
+            json_pack("{s:s, s:s, s:i}", "function", en->func, "file",
+                short_file(en->file), "line", en->line));
+    json_object_set_new(obj, "msg", json_text_string(clip(en->msg, en->value_max, tmp)));
+    add_json_fields(obj, prefix, en->value_max);
+    add_json_fields(obj, en->fields, en->value_max);
     text = json_text_compact(obj, 0);
     buf_add_str(b, text);
     mem_free(text);
     json_decref(obj);
+}
+
+static bool
+format_line(struct buf *b, const struct entry *en)
+{
+    buf_reset(b);
+    switch (opt.format) {
+    case LOG_TEXT:
+        format_text(b, en);
+        break;
+    case LOG_JSON:
+        format_json(b, en);
+        break;
+    case LOG_PRETTY:
+        format_pretty(b, en);
+        break;
+    }
+    buf_add_char(b, '\n');
+    return !buf_failed(b);
+}
+
+/*
+ * Makes a line that is whole in its format and fits LOG_LINE_MAX: long values are cut
+ * shorter and shorter, and at last left out.
+ */
+static void
+fit_line(struct buf *b, struct entry *en)
+{
+    static const struct log_field none = { .type = LOG_T_END };
+
+    for (en->value_max = LOG_LINE_MAX; en->value_max >= 16; en->value_max /= 2)
+        if (format_line(b, en))
+            return;
+    en->fields = &none;
+    en->value_max = 64;
+    format_line(b, en);
 }
 
 /* A full pipe is waited for; any other trouble loses the line, there is nobody to tell.
@@ -332,13 +418,13 @@ write_line(const struct buf *b)
     while (done < b->size) {
         ssize_t n = write(opt.fd, b->data + done, b->size - done);
 
-        if (n >= 0) {
+        if (n > 0) {
             done += (size_t)n;
-        } else if (errno == EAGAIN) {
+        } else if (n < 0 && errno == EAGAIN) {
             struct pollfd p = { .fd = opt.fd, .events = POLLOUT };
 
             poll(&p, 1, 1000);
-        } else if (errno != EINTR) {
+        } else if (n == 0 || errno != EINTR) {
             return;
         }
     }
@@ -348,22 +434,12 @@ void
 log_write_fields(enum log_level level, const char *file, int line, const char *func,
     const char *msg, const struct log_field *fields)
 {
+    struct entry en = { level, file, line, func, msg, fields, 0 };
     int saved = errno;
     struct buf b;
 
     buf_init(&b, LOG_LINE_MAX);
-    switch (opt.format) {
-    case LOG_TEXT:
-        format_text(&b, level, file, line, msg, fields);
-        break;
-    case LOG_JSON:
-        format_json(&b, level, file, line, func, msg, fields);
-        break;
-    case LOG_PRETTY:
-        format_pretty(&b, level, file, line, msg, fields);
-        break;
-    }
-    buf_add_char(&b, '\n');
+    fit_line(&b, &en);
     write_line(&b);
     buf_deinit(&b);
     errno = saved;

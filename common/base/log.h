@@ -2,8 +2,9 @@
  * log - structured log lines in text, JSON or for a person at a terminal.
  *
  * A message is constant, lower case, without values; values are typed fields. One line is
- * one write(2), so that lines of several processes on one stream are never torn. A key
- * with a dot ("txid.min") is a group: nested in JSON, spelled out elsewhere.
+ * one write(2) of at most LOG_LINE_MAX bytes, so that lines of several processes on one
+ * stream are never torn; a value that is too long for that is cut and ends in "...". A
+ * key with a dot ("txid.min") is a group: nested in JSON, spelled out elsewhere.
  *
  *     log_info("compaction finished", LF_INT("level", level), LF_TXID("txid.max", max));
  */
@@ -15,6 +16,8 @@
 
 #include "common/base/err.h"
 #include "common/base/wall.h"
+
+#define LOG_LINE_MAX 4096 /* with the newline; what a Linux pipe takes as a whole */
 
 enum log_level { LOG_TRACE, LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 enum log_format { LOG_TEXT, LOG_JSON, LOG_PRETTY };

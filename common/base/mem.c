@@ -1,6 +1,7 @@
 #include "common/base/mem.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,11 @@
 void *
 mem_try(size_t n, size_t bytes)
 {
-    return calloc(n > 0 ? n : 1, bytes > 0 ? bytes : 1);
+    size_t total;
+
+    if (__builtin_mul_overflow(n, bytes, &total) || total > PTRDIFF_MAX)
+        return NULL;
+    return calloc(1, total > 0 ? total : 1);
 }
 
 void *

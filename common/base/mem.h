@@ -15,11 +15,11 @@
 #define MEM_NEW(type) ((type *)mem_new(sizeof(type)))
 
 void *mem_new(size_t bytes);
-void *mem_new_array(size_t n, size_t bytes); /* n * bytes must not overflow */
-void *mem_try(size_t n, size_t bytes);       /* NULL: overflow or no memory */
-void *mem_resize(void *p, size_t bytes);     /* new bytes are not zeroed; cannot fail */
-char *mem_strdup(const char *s);             /* NULL gives NULL */
-char *mem_strndup(const char *s, size_t len);
+void *mem_new_array(size_t n, size_t bytes);  /* n * bytes must not overflow */
+void *mem_try(size_t n, size_t bytes);        /* NULL: overflow or no memory */
+void *mem_resize(void *p, size_t bytes);      /* new bytes are not zeroed; cannot fail */
+char *mem_strdup(const char *s);              /* NULL gives NULL */
+char *mem_strndup(const char *s, size_t len); /* exactly len bytes and a NUL */
 char *mem_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void mem_free(void *p);
 

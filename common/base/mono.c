@@ -26,10 +26,21 @@ mono_now(void)
     return source();
 }
 
+/* Deadlines may lie at the ends of the range (mono_add_ms). */
+static int64_t
+diff_ns(struct mono later, struct mono earlier)
+{
+    int64_t ns;
+
+    if (__builtin_sub_overflow(later.ns, earlier.ns, &ns))
+        return later.ns > earlier.ns ? INT64_MAX : INT64_MIN;
+    return ns;
+}
+
 int64_t
 mono_since_ns(struct mono t)
 {
-    return mono_now().ns - t.ns;
+    return diff_ns(mono_now(), t);
 }
 
 int64_t
@@ -52,7 +63,7 @@ mono_add_ms(struct mono t, int64_t ms)
 int64_t
 mono_diff_ms(struct mono later, struct mono earlier)
 {
-    return (later.ns - earlier.ns) / 1000000;
+    return diff_ns(later, earlier) / 1000000;
 }
 
 bool
@@ -64,7 +75,7 @@ mono_reached(struct mono deadline)
 uint64_t
 mono_wait_ms(struct mono t)
 {
-    int64_t left = t.ns - mono_now().ns;
+    int64_t left = diff_ns(t, mono_now());
 
     return left <= 0 ? 0 : (uint64_t)(left - 1) / 1000000 + 1;
 }

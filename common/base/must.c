@@ -21,8 +21,11 @@ must_fail(const char *expr, const char *file, int line)
     int n = snprintf(what, sizeof(what), "%s:%d: must(%s)",
         base != NULL ? base + 1 : file, line, expr);
 
-    if (n > 0 && must_hook != NULL)
-        must_hook(what);
+    void (*hook)(const char *) = must_hook;
+
+    must_hook = NULL; /* one that fails itself is not called again */
+    if (n > 0 && hook != NULL)
+        hook(what);
     fprintf(stderr, "invariant broken: %s\n", what);
     fflush(stderr);
     abort();

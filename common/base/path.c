@@ -7,7 +7,6 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-#include "common/base/buf.h"
 #include "common/base/mem.h"
 
 char *
@@ -58,20 +57,15 @@ path_clean(const char *path)
 char *
 path_join3(const char *a, const char *b, const char *c)
 {
-    const char *parts[] = { a, b, c };
-    struct buf joined;
+    bool a_b = a[0] != '\0' && b[0] != '\0';
+    bool any_c = (a[0] != '\0' || b[0] != '\0') && c[0] != '\0';
+    char *joined = mem_printf("%s%s%s%s%s", a, a_b ? "/" : "", b, any_c ? "/" : "", c);
     char *clean;
 
-    buf_init(&joined, 1 << 20);
-    for (size_t i = 0; i < 3; i++) {
-        if (parts[i][0] == '\0')
-            continue;
-        if (joined.size > 0)
-            buf_add_char(&joined, '/');
-        buf_add_str(&joined, parts[i]);
-    }
-    clean = joined.size > 0 ? path_clean(buf_str(&joined)) : mem_strdup("");
-    buf_deinit(&joined);
+    if (joined[0] == '\0')
+        return joined;
+    clean = path_clean(joined);
+    mem_free(joined);
     return clean;
 }
 

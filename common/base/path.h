@@ -20,7 +20,7 @@ char *path_join(const char *a, const char *b);
 char *path_join3(const char *a, const char *b, const char *c);
 
 char *path_dir(const char *path);        /* all but the last element, cleaned */
-const char *path_base(const char *path); /* last element, borrowed from path */
+const char *path_base(const char *path); /* behind the last slash, borrowed from path */
 
 /* Absolute and cleaned, seen from the current folder. */
 int path_abs(const char *path, char **out, struct err *e);
@@ -29,9 +29,8 @@ int path_abs(const char *path, char **out, struct err *e);
 int path_expand(const char *path, char **out, struct err *e);
 
 /*
- * As path_expand, after removing the prefix "sqlite://" or "sqlite3://" from a string
- * that is longer than the shorter of the two (the form of database paths in a
- * configuration).
+ * As path_expand, after removing the prefix "sqlite://" or "sqlite3://" (the form of
+ * database paths in a configuration).
  */
 int path_expand_db(const char *path, char **out, struct err *e);
 

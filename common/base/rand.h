@@ -1,5 +1,6 @@
 /*
- * rand - jitter and names; not for secrets. Seeded from the kernel, again in each child.
+ * rand - jitter and names; not for secrets. Seeded from the kernel, again in each child;
+ * for the thread of the loop only.
  */
 #ifndef COMMON_BASE_RAND_H
 #define COMMON_BASE_RAND_H

@@ -17,9 +17,11 @@ secret_wipe(struct secret *s)
 void
 secret_set(struct secret *s, const char *value)
 {
+    /* value may be the one that s holds */
+    char *copy = value != NULL && value[0] != '\0' ? mem_strdup(value) : NULL;
+
     secret_wipe(s);
-    if (value != NULL && value[0] != '\0')
-        s->value = mem_strdup(value);
+    s->value = copy;
 }
 
 void

@@ -65,7 +65,8 @@ sys_pread(int fd, void *buf, size_t n, int64_t off, size_t *got, struct err *e)
         if (r < 0 && errno == EINTR)
             continue;
         if (r < 0)
-            return err_errno(e, errno, "read at offset %lld", (long long)off);
+            return err_errno(
+                e, errno, "read at offset %lld", (long long)off + (long long)done);
         if (r == 0)
             break;
         done += (size_t)r;
@@ -117,8 +118,8 @@ sys_write_all(int fd, const void *buf, size_t n, struct err *e)
 
         if (r < 0 && errno == EINTR)
             continue;
-        if (r < 0)
-            return err_errno(e, errno, "write");
+        if (r <= 0) /* 0 makes no progress and would be tried for ever */
+            return err_errno(e, r < 0 ? errno : EIO, "write");
         done += (size_t)r;
     }
     return 0;
@@ -135,8 +136,9 @@ sys_pwrite_all(int fd, const void *buf, size_t n, int64_t off, struct err *e)
 
         if (r < 0 && errno == EINTR)
             continue;
-        if (r < 0)
-            return err_errno(e, errno, "write at offset %lld", (long long)off);
+        if (r <= 0)
+            return err_errno(e, r < 0 ? errno : EIO, "write at offset %lld",
+                (long long)off + (long long)done);
         done += (size_t)r;
     }
     return 0;
@@ -167,6 +169,8 @@ sys_sync_parent(const char *path, struct err *e)
 static int
 make_one(const char *path, const struct sys_owner *owner, struct err *e)
 {
+    int rc;
+
     if (sys->mkdir(path, owner->dir_mode & 07777) != 0) {
         struct stat st;
         int saved = errno;
@@ -178,7 +182,10 @@ make_one(const char *path, const struct sys_owner *owner, struct err *e)
     if (owner->set_owner && chown(path, owner->uid, owner->gid) != 0) {
         /* best effort: an unprivileged daemon cannot give folders away */
     }
-    return sys_sync_parent(path, e);
+    rc = sys_sync_parent(path, e);
+    if (rc != 0)
+        rmdir(path); /* or the next call would find it and take it for safe */
+    return rc;
 }
 
 int
@@ -221,6 +228,18 @@ sys_publish(const char *tmp, const char *path, struct err *e)
 out:
     sys_close(&dir);
     return rc;
+}
+
+void
+sys_start_writeback(int fd, int64_t off, int64_t n)
+{
+#ifdef SYNC_FILE_RANGE_WRITE /* Linux */
+    (void)!sync_file_range(fd, off, n, SYNC_FILE_RANGE_WRITE);
+#else
+    (void)fd;
+    (void)off;
+    (void)n;
+#endif
 }
 
 int

@@ -71,8 +71,9 @@ struct sys_owner {
     }
 
 /*
- * Creates a folder and its missing parents with the owner's folder mode; each folder that
- * was created and the one that holds it is fsync'ed. An existing folder is fine.
+ * Creates a folder and its missing parents with the owner's folder mode; the folder that
+ * holds a new one is fsync'ed. An existing folder is fine. After an error no folder is
+ * left whose name may not have reached the disk.
  */
 int sys_mkdirs(const char *path, const struct sys_owner *owner, struct err *e);
 
@@ -81,6 +82,12 @@ int sys_mkdirs(const char *path, const struct sys_owner *owner, struct err *e);
  * must be fsync'ed already. After an error either name may exist, whole.
  */
 int sys_publish(const char *tmp, const char *path, struct err *e);
+
+/*
+ * Asks the kernel to start writing a range to the disk, so that a later fsync has less to
+ * do. A hint: does nothing where the system has no such call.
+ */
+void sys_start_writeback(int fd, int64_t off, int64_t n);
 
 /* Unlinks; a missing file is fine. */
 int sys_remove(const char *path, struct err *e);

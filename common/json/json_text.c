@@ -16,22 +16,24 @@ json_t *
 json_text_string(const char *s)
 {
     json_t *value = json_string(s); /* NULL when s is not UTF-8 */
+    size_t left = strlen(s);
     struct buf fixed;
 
     if (value != NULL)
         return value;
     buf_init(&fixed, JSON_TEXT_LIMIT);
-    while (*s != '\0') {
+    while (left > 0) {
         uint32_t rune;
-        size_t n = utf8_decode(s, strlen(s), &rune);
+        size_t n = utf8_decode(s, left, &rune);
 
         if (n == 0) {
             buf_add_str(&fixed, "\xef\xbf\xbd");
-            s++;
+            n = 1;
         } else {
             buf_add(&fixed, s, n);
-            s += n;
         }
+        s += n;
+        left -= n;
     }
     value = json_string(buf_str(&fixed));
     must(value != NULL);
@@ -58,6 +60,7 @@ escape_html(const char *text)
             buf_add_char(&out, *s);
         }
     }
+    must(!buf_failed(&out));
     return buf_take_str(&out);
 }
 

@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/base/cancel.h"
 #include "common/base/err.h"
 #include "common/ltx/ltx_decoder.h"
 #include "common/ltx/ltx_encoder.h"
@@ -47,6 +48,6 @@ void ltx_merge_free(struct ltx_merge *m);
  * the run with ERR_CANCELLED.
  */
 int ltx_merge_run(struct ltx_merge *m, struct ltx_encoder *enc,
-    const volatile int *cancel, struct err *e);
+    const struct cancel *cancel, struct err *e);
 
 #endif

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/base/cancel.h"
 #include "common/base/err.h"
 #include "common/wal/wal_format.h"
 #include "common/wal/wal_pagemap.h"
@@ -53,7 +54,7 @@ void wal_scan_start(
  * After a run that found a commit the map (wal_scan_map) holds the pages; the next use
  * needs wal_scan_start.
  */
-int wal_scan_run(struct wal_scan *s, int fd, int64_t limit, const volatile int *cancel,
+int wal_scan_run(struct wal_scan *s, int fd, int64_t limit, const struct cancel *cancel,
     struct wal_scan_result *out, struct err *e);
 
 /* Walk it with max_pgno = commit and max_frame_no = last_frame_no of the result.
@@ -69,7 +70,7 @@ void wal_scan_trim(struct wal_scan *s);
  * it.
  */
 int wal_chain_to(int fd, const struct wal_header *h, int64_t off, struct wal_place *place,
-    const volatile int *cancel, struct err *e);
+    const struct cancel *cancel, struct err *e);
 
 /* Reads and decodes the header: ERR_NOT_FOUND when the file has fewer than 32 bytes. */
 int wal_read_header(int fd, struct wal_header *h, struct err *e);

@@ -54,6 +54,7 @@ if(LITESTREAM_FUZZ)
 endif()
 if(LITESTREAM_COVERAGE)
     add_compile_options(--coverage)
+    add_compile_definitions(LITESTREAM_COVERAGE) # for proc_exit
     add_link_options(--coverage)
 endif()
 target_link_libraries(ls_flags INTERFACE ls_hardening)

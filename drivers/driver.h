@@ -1,0 +1,126 @@
+/*
+ * driver - the one interface to every kind of replica.
+ *
+ * All calls start work and return at once; the answer comes from the loop, exactly once,
+ * also when the work is cancelled. No callback runs inside the call that started it.
+ * Several operations may run at the same time on one drv. Loop thread only.
+ *
+ * Errors: ERR_NOT_FOUND is an absent file and nothing else. An absent level is an empty
+ * list. Classes follow common/base/errors.def; the text keeps the store's own code and
+ * words.
+ */
+#ifndef DRIVERS_DRIVER_H
+#define DRIVERS_DRIVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <uv.h>
+
+#include "common/base/err.h"
+#include "common/base/sys.h"
+#include "common/base/wall.h"
+#include "common/ltx/ltx_format.h"
+#include "config/config.h"
+#include "drivers/source.h"
+
+struct drv;    /* one destination; opaque */
+struct drv_op; /* one operation under way; dead once its `done` has run */
+
+/* What the surroundings give to a driver. */
+struct drv_env {
+    uv_loop_t *loop;
+    struct sys_owner owner; /* for drivers that create files */
+    bool isolate; /* others share the loop: a slow disk of this one must not hold it */
+};
+
+struct drv_result {
+    const struct err *err; /* NULL: success; borrowed */
+    int64_t size;          /* bytes read (get) or taken from the source (put) */
+    struct wall created;   /* put: the header's timestamp */
+};
+
+typedef void drv_done_cb(void *arg, const struct drv_result *res);
+typedef void drv_closed_cb(void *arg);
+
+/* Files of one level with min_txid >= seek, ascending by (min, max). */
+struct drv_list {
+    int level;
+    uint64_t seek;
+    bool exact_times; /* created = the LTX timestamp, even if that costs requests */
+
+    /* Zero or more times before `done`, from the loop; borrowed for the call. */
+    void (*entries)(void *arg, const struct ltx_info *infos, size_t n);
+    drv_done_cb *done;
+    void *arg;
+};
+
+/* Bytes off..off+size of one file into buf, fewer at its end; beyond it: ERR_RANGE. */
+struct drv_get {
+    int level;
+    uint64_t min_txid, max_txid;
+    int64_t off;
+    size_t size; /* > 0 */
+    void *buf;   /* borrowed until done */
+    drv_done_cb *done;
+    void *arg;
+};
+
+/* After success the whole file is readable under its name and durable, before nothing is.
+ */
+struct drv_put {
+    int level;
+    uint64_t min_txid, max_txid;
+    int64_t size;           /* bytes; -1 while they are still being made */
+    struct drv_source *src; /* borrowed until done; goes back for a retry if it can */
+    drv_done_cb *done;
+    void *arg;
+};
+
+/* Absent files count as deleted. */
+struct drv_del {
+    const struct ltx_info *files; /* borrowed until done */
+    size_t n;
+    drv_done_cb *done;
+    void *arg;
+};
+
+enum drv_kind { DRV_LIST, DRV_GET, DRV_PUT, DRV_DELETE, DRV_N_KINDS };
+
+struct drv_stats {
+    uint64_t count;
+    uint64_t errors;
+    uint64_t bytes; /* get, put */
+    uint64_t ns;    /* time under way */
+};
+
+/* Checks the configuration; connects later. cfg is borrowed until drv_close is through.
+ */
+int drv_open(const struct cfg_replica *cfg, const struct drv_env *env, struct drv **out,
+    struct err *e);
+
+/*
+ * Cancels what is under way; `closed` comes from the loop when nothing is left and d is
+ * gone. NULL: `closed` may be NULL. A second call does nothing.
+ */
+void drv_close(struct drv *d, drv_closed_cb *closed, void *arg);
+
+/* NULL: nothing was started and *e says why. */
+struct drv_op *drv_list(struct drv *d, const struct drv_list *req, struct err *e);
+struct drv_op *drv_get(struct drv *d, const struct drv_get *req, struct err *e);
+struct drv_op *drv_put(struct drv *d, const struct drv_put *req, struct err *e);
+struct drv_op *drv_del(struct drv *d, const struct drv_del *req, struct err *e);
+
+/* Removes every LTX file of this replica, and nothing else. For tests and administration.
+ */
+struct drv_op *drv_del_all(struct drv *d, drv_done_cb *done, void *arg, struct err *e);
+
+/* `done` follows with ERR_CANCELLED, or with the result when it was too late. NULL is
+ * fine. */
+void drv_cancel(struct drv_op *op);
+
+const char *drv_type(const struct drv *d); /* "file", "s3" ... */
+const struct drv_stats *drv_stats(const struct drv *d, enum drv_kind kind);
+
+#endif

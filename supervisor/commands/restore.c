@@ -1,0 +1,425 @@
+#include "workers/restore/restore.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <jansson.h>
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/base/mono.h"
+#include "common/base/path.h"
+#include "common/json/json_text.h"
+#include "common/ltx/ltx_name.h"
+#include "supervisor/commands/command.h"
+
+static const struct command_help help = {
+    .about = "Restores a database from a replica.",
+    .usage = "\tlitestream restore [flags] DB_PATH\n\n"
+             "\tlitestream restore [flags] REPLICA_URL",
+};
+
+struct restore_args {
+    struct config_flags cf;
+    const char *source;
+    const char *output; /* -o, NULL: where the database is */
+    uint64_t txid;
+    bool by_txid;
+    const char *timestamp;
+    int64_t parallelism;
+    bool if_db_not_exists, if_replica_exists, dry_run, force, json, follow;
+    int64_t follow_interval_ns;
+    const char *integrity_text;
+    const char *replica; /* name or type of one of several; hidden */
+
+    enum restore_integrity integrity;
+    struct restore_target target;
+};
+
+static const char *
+parse_txid(const char *text, void *value)
+{
+    struct restore_args *a = value;
+    struct err e;
+
+    if (ltx_txid_parse(text, &a->txid, &e) != 0)
+        return "invalid txid format";
+    a->by_txid = true;
+    return NULL;
+}
+
+static const char *
+integrity_name(enum restore_integrity mode)
+{
+    switch (mode) {
+    case INTEGRITY_NONE:
+        return "none";
+    case INTEGRITY_QUICK:
+        return "quick";
+    case INTEGRITY_FULL:
+        return "full";
+    }
+    return "none";
+}
+
+static int
+check_integrity_flag(struct restore_args *a, struct err *e)
+{
+    for (int mode = INTEGRITY_NONE; mode <= INTEGRITY_FULL; mode++)
+        if (strcmp(a->integrity_text, integrity_name((enum restore_integrity)mode)) ==
+            0) {
+            a->integrity = (enum restore_integrity)mode;
+            return 0;
+        }
+    return err_set(e, ERR_USAGE, "invalid -integrity-check value: %s", a->integrity_text);
+}
+
+static int
+check_target(struct restore_args *a, struct err *e)
+{
+    a->target = (struct restore_target){ .by_txid = a->by_txid, .txid = a->txid };
+    if (a->timestamp == NULL)
+        return 0;
+    if (!wall_parse(a->timestamp, &a->target.timestamp))
+        return err_set(e, ERR_USAGE,
+            "invalid -timestamp, must specify in ISO 8601 format "
+            "(e.g. 2000-01-01T00:00:00Z)");
+    a->target.by_time = true;
+    return 0;
+}
+
+/* --- output ---------------------------------------------------------------------------
+ */
+
+static void
+text_of(const struct ltx_info *f, char name[LTX_NAME_SIZE], char min[LTX_TXID_SIZE],
+    char max[LTX_TXID_SIZE], char created[WALL_TEXT_MAX])
+{
+    ltx_name_format(f->min_txid, f->max_txid, name);
+    ltx_txid_format(f->min_txid, min);
+    ltx_txid_format(f->max_txid, max);
+    wall_format(f->created, WALL_SECONDS, created);
+}
+
+static int
+print_plan_json(const struct restore_args *a, const char *target, const char *type,
+    const struct restore_result *res, struct err *e)
+{
+    const struct restore_plan *p = &res->plan;
+    char name[LTX_NAME_SIZE], min[LTX_TXID_SIZE], max[LTX_TXID_SIZE],
+        created[WALL_TEXT_MAX];
+    json_t *files = json_array(), *out = json_object();
+    int rc;
+
+    for (size_t i = 0; i < p->n; i++) {
+        text_of(&p->files[i], name, min, max, created);
+        json_array_append_new(
+            files, json_pack("{s:i, s:s, s:s, s:s, s:I, s:s}", "level", p->files[i].level,
+                       "name", name, "min_txid", min, "max_txid", max, "size",
+                       (json_int_t)p->files[i].size, "timestamp", created));
+    }
+    ltx_txid_format(p->files[0].min_txid, min);
+    ltx_txid_format(res->txid, max);
+    json_object_set_new(out, "source", json_text_string(a->source));
+    json_object_set_new(out, "target_path", json_text_string(target));
+    json_object_set_new(out, "replica", json_string(type));
+    json_object_set_new(out, "min_txid", json_string(min));
+    json_object_set_new(out, "max_txid", json_string(max));
+    json_object_set_new(out, "files", files);
+    rc = json_text_print(stdout, out, e);
+    json_decref(out);
+    return rc;
+}
+
+static void
+print_plan(const struct restore_args *a, const char *target, const char *type,
+    const struct restore_result *res)
+{
+    static const char *const header[] = { "level", "file", "min_txid", "max_txid", "size",
+        "timestamp" };
+    const struct restore_plan *p = &res->plan;
+    char name[LTX_NAME_SIZE], min[LTX_TXID_SIZE], max[LTX_TXID_SIZE],
+        created[WALL_TEXT_MAX];
+    struct table *t = table_new(header, 6);
+
+    ltx_txid_format(p->files[0].min_txid, min);
+    ltx_txid_format(res->txid, max);
+    printf(
+        "Restore plan:\n  source: %s\n  target: %s\n  replica: %s\n  txid range: %s - %s\n",
+        a->source, target, type, min, max);
+    printf("\nFiles to fetch:\n");
+    for (size_t i = 0; i < p->n; i++) {
+        char level[16], size[32];
+        const char *row[] = { level, name, min, max, size, created };
+
+        text_of(&p->files[i], name, min, max, created);
+        snprintf(level, sizeof(level), "%d", p->files[i].level);
+        snprintf(size, sizeof(size), "%lld", (long long)p->files[i].size);
+        table_add(t, row);
+    }
+    table_print_free(t);
+}
+
+static int
+print_result_json(const struct restore_args *a, const char *output, const char *type,
+    const struct restore_result *res, struct mono t0, struct err *e)
+{
+    char txid[LTX_TXID_SIZE];
+    json_t *out;
+    int rc;
+
+    ltx_txid_format(res->txid, txid);
+    out = json_pack("{s:o, s:s, s:s, s:I, s:s}", "db_path", json_text_string(output),
+        "replica", type, "txid", txid, "duration_ms", (json_int_t)mono_since_ms(t0),
+        "integrity_check", integrity_name(a->integrity));
+    rc = json_text_print(stdout, out, e);
+    json_decref(out);
+    return rc;
+}
+
+/* --- the work -------------------------------------------------------------------------
+ */
+
+static bool
+selected(const struct restore_args *a, const struct cfg_replica *r)
+{
+    return a->replica == NULL || strcmp(a->replica, r->name) == 0 ||
+           strcmp(a->replica, cfg_replica_type_name(r->type)) == 0;
+}
+
+/* Highest TXID of a replica, 0: nothing there. */
+static int
+newest_txid(const struct cfg_replica *r, uint64_t *txid, struct err *e)
+{
+    struct restore_files files = { 0 };
+    int rc = restore_list(r, 0, LTX_LEVEL_SNAPSHOT, false, &files, e);
+
+    *txid = 0;
+    for (int level = 0; level < LTX_N_LEVELS; level++)
+        for (size_t i = 0; i < files.n[level]; i++)
+            if (files.level[level][i].max_txid > *txid)
+                *txid = files.level[level][i].max_txid;
+    restore_files_deinit(&files);
+    return rc;
+}
+
+/* Of several replicas the one that reaches furthest; one that does not answer is left
+ * out. */
+static int
+choose_replica(const struct restore_args *a, const struct command_source *src,
+    const struct cfg_replica **out, struct err *e)
+{
+    uint64_t best = 0;
+    size_t n = 0;
+
+    *out = NULL;
+    for (size_t i = 0; i < src->n_replicas; i++) {
+        const struct cfg_replica *r = &src->replicas[i];
+        uint64_t txid;
+
+        if (!selected(a, r))
+            continue;
+        n++;
+        if (src->n_replicas == 1) {
+            *out = r;
+            return 0;
+        }
+        if (newest_txid(r, &txid, e) != 0) {
+            log_warn("replica left out",
+                LF_STR("replica", cfg_replica_type_name(r->type)), LF_ERR(e));
+            continue;
+        }
+        if (*out == NULL || txid > best) {
+            *out = r;
+            best = txid;
+        }
+    }
+    if (*out != NULL)
+        return 0;
+    if (n == 0)
+        return err_set(e, ERR_USAGE, "no replica of that name or type: %s", a->replica);
+    return err_wrap(e, "no replica can be read");
+}
+
+/* Nothing there that fits: an error, or what -if-replica-exists is for. */
+static int
+nothing_found(
+    const struct restore_args *a, const struct restore_result *res, struct err *e)
+{
+    bool empty = wall_is_zero(res->latest) && wall_is_zero(res->earliest);
+
+    if (a->if_replica_exists && empty) {
+        log_info("no matching backups found");
+        e->code = ERR_OK;
+        return 0;
+    }
+    if (strstr(e->text, "no backups found") == NULL)
+        err_set(e, ERR_NOT_FOUND, "no matching backup files available");
+    return (int)e->code;
+}
+
+static int
+restore(const struct restore_args *a, const struct command_source *src,
+    const char *output, struct err *e)
+{
+    struct restore_options options = { .target = a->target,
+        .output = output,
+        .parallelism = (unsigned)a->parallelism,
+        .force = a->force,
+        .plan_only = a->dry_run,
+        .check_bounds = true,
+        .integrity = a->integrity };
+    struct mono t0 = mono_now();
+    struct restore_result res;
+    const char *type;
+    int rc = choose_replica(a, src, &options.replica, e);
+
+    if (rc != 0)
+        return rc;
+    type = cfg_replica_type_name(options.replica->type);
+    rc = restore_run(&options, &res, e);
+    if (rc == ERR_NOT_FOUND && res.plan.n == 0) {
+        rc = nothing_found(a, &res, e);
+    } else if (rc == 0 && a->dry_run) {
+        if (a->json)
+            rc = print_plan_json(a, output, type, &res, e);
+        else
+            print_plan(a, output, type, &res);
+    } else if (rc == 0) {
+        if (a->integrity != INTEGRITY_NONE)
+            log_info("post-restore integrity check passed", LF_STR("replica", type));
+        log_info("restored database", LF_STR("replica", type), LF_STR("path", output),
+            LF_TXID("txid", res.txid), LF_INT("size", res.bytes),
+            LF_MS("duration", mono_since_ms(t0)));
+        if (a->json)
+            rc = print_result_json(a, output, type, &res, t0, e);
+    }
+    restore_result_deinit(&res);
+    return rc;
+}
+
+static int
+run(struct restore_args *a, struct err *e)
+{
+    struct command_source src = { 0 };
+    char *db_path = NULL;
+    const char *output = a->output;
+    struct stat st;
+    int rc = check_integrity_flag(a, e);
+
+    if (rc == 0)
+        rc = check_target(a, e);
+    if (rc == 0)
+        rc = command_source_open(a->source, &a->cf, a->json, &src, e);
+    if (rc == 0 && output == NULL) {
+        rc = path_expand_db(a->source, &db_path, e);
+        output = db_path;
+    }
+    if (rc == 0 && !a->dry_run && a->if_db_not_exists && stat(output, &st) == 0)
+        log_info("database already exists, skipping", LF_STR("path", output));
+    else if (rc == 0 && !a->dry_run)
+        rc = output_check(output, a->force, e);
+    if (rc == 0 && !(a->if_db_not_exists && !a->dry_run && stat(output, &st) == 0))
+        rc = restore(a, &src, output, e);
+    command_source_close(&src);
+    mem_free(db_path);
+    return rc;
+}
+
+static int
+check_arguments(struct restore_args *a, int argc, char **argv, int used, struct err *e)
+{
+    if (argc == used) {
+        err_set(e, ERR_USAGE, "database path or replica URL required");
+        return err_hint(e, "litestream restore -o /path/to/db s3://bucket/prefix");
+    }
+    if (argc > used + 1)
+        return err_set(e, ERR_USAGE, "too many arguments");
+    a->source = argv[used];
+    if (command_is_url(a->source) && a->output == NULL) {
+        err_set(e, ERR_USAGE, "-o is required when restoring from a replica URL");
+        return err_hint(e, "litestream restore -o /path/to/db %s", a->source);
+    }
+    if (a->parallelism < 1 || a->parallelism > 64)
+        return err_set(e, ERR_USAGE, "-parallelism must be between 1 and 64");
+    if (a->follow)
+        return err_set(e, ERR_UNSUPPORTED,
+            "-f: this build cannot follow a replica yet; restore without -f");
+    return 0;
+}
+
+int
+cmd_restore(int argc, char **argv, struct err *e)
+{
+    struct restore_args a = { .parallelism = 8, .integrity_text = "none" };
+    const struct flag flags[] = {
+        { .name = "config",
+            .type = FLAG_STRING,
+            .value = &a.cf.path,
+            .arg = "PATH",
+            .doc = "Configuration file." },
+        { .name = "no-expand-env",
+            .type = FLAG_BOOL,
+            .value = &a.cf.no_expand_env,
+            .doc = "Leave $NAME in the configuration file as it is." },
+        { .name = "o",
+            .type = FLAG_STRING,
+            .value = &a.output,
+            .arg = "PATH",
+            .doc = "Where the restored database goes; default: DB_PATH." },
+        { .name = "txid",
+            .type = FLAG_CUSTOM,
+            .value = &a,
+            .parse = parse_txid,
+            .arg = "TXID",
+            .doc = "Restore up to this transaction (16 hex digits)." },
+        { .name = "timestamp",
+            .type = FLAG_STRING,
+            .value = &a.timestamp,
+            .arg = "TIMESTAMP",
+            .doc = "Restore what was committed before this time (RFC 3339)." },
+        { .name = "parallelism",
+            .type = FLAG_INT,
+            .value = &a.parallelism,
+            .arg = "N",
+            .doc = "Parts of files that are fetched at the same time; default 8." },
+        { .name = "if-db-not-exists",
+            .type = FLAG_BOOL,
+            .value = &a.if_db_not_exists,
+            .doc = "Do nothing, successfully, when the database exists." },
+        { .name = "if-replica-exists",
+            .type = FLAG_BOOL,
+            .value = &a.if_replica_exists,
+            .doc = "Do nothing, successfully, when there are no backups." },
+        { .name = "dry-run",
+            .type = FLAG_BOOL,
+            .value = &a.dry_run,
+            .doc = "Print what would be restored from which files." },
+        { .name = "force",
+            .type = FLAG_BOOL,
+            .value = &a.force,
+            .doc = "Replace an existing database, once the new one is complete." },
+        { .name = "integrity-check",
+            .type = FLAG_STRING,
+            .value = &a.integrity_text,
+            .arg = "MODE",
+            .doc = "Check the result before it is put in place: none, quick or full." },
+        { .name = "json", .type = FLAG_BOOL, .value = &a.json, .doc = "Print JSON." },
+        { .name = "replica", .type = FLAG_STRING, .value = &a.replica },
+        { .name = "v", .type = FLAG_BOOL, .value = &(bool){ false } },
+        { .name = "f", .type = FLAG_BOOL, .value = &a.follow },
+        { .name = "follow-interval",
+            .type = FLAG_DURATION,
+            .value = &a.follow_interval_ns },
+    };
+    int used, status;
+
+    if (!command_flags(&help, flags, sizeof(flags) / sizeof(flags[0]), argc, argv, &used,
+            &status, e))
+        return status;
+    if (check_arguments(&a, argc, argv, used, e) != 0 || run(&a, e) != 0)
+        return command_failed();
+    return 0;
+}

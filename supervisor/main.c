@@ -1,0 +1,76 @@
+/*
+ * litestream - command dispatch.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/log.h"
+#include "common/base/rand.h"
+#include "config/config.h"
+#include "supervisor/commands/command.h"
+
+const struct command commands[] = {
+    { "databases", "list the databases of the configuration", cmd_databases },
+    { "ltx", "list the LTX files of a replica", cmd_ltx },
+    { "replicate", "replicate databases until stopped", cmd_replicate },
+    { "restore", "restore a database from a replica", cmd_restore },
+    { "version", "print the version", cmd_version },
+    { "wal", NULL, cmd_wal },
+};
+
+const size_t n_commands = sizeof(commands) / sizeof(commands[0]);
+
+static void
+print_usage(void)
+{
+    printf("litestream keeps SQLite databases recoverable by streaming every change to a "
+           "replica.\n\nUsage:\n\n\tlitestream <command> [flags] [arguments]\n\n"
+           "Commands:\n\n");
+    for (size_t i = 0; i < n_commands; i++)
+        if (commands[i].summary != NULL)
+            printf("\t%-12s %s\n", commands[i].name, commands[i].summary);
+    printf("\nFlags and arguments of a command: litestream <command> -help\n");
+}
+
+static bool
+asks_for_help(const char *word)
+{
+    return strcmp(word, "help") == 0 || strcmp(word, "-h") == 0 ||
+           strcmp(word, "-help") == 0 || strcmp(word, "--help") == 0;
+}
+
+static int
+run_command(const struct command *c, int argc, char **argv)
+{
+    struct err e = ERR_NONE;
+    int status = c->run(argc, argv, &e);
+
+    if (status != 0 && e.code != ERR_OK) {
+        fflush(stdout);
+        fprintf(stderr, "Error: %s\n", e.text);
+        if (e.hint[0] != '\0')
+            fprintf(stderr, "Try: %s\n", e.hint);
+    }
+    return status;
+}
+
+int
+main(int argc, char **argv)
+{
+    rand_seed();
+    config_export_env();
+    if (argc < 2 || (argv[1][0] == '-' && !asks_for_help(argv[1]))) {
+        print_usage();
+        return EXIT_FAILURE;
+    }
+    if (asks_for_help(argv[1])) {
+        print_usage();
+        return EXIT_SUCCESS;
+    }
+    for (size_t i = 0; i < n_commands; i++)
+        if (strcmp(commands[i].name, argv[1]) == 0)
+            return run_command(&commands[i], argc - 2, argv + 2);
+    fprintf(stderr, "Error: litestream %s: unknown command\n", argv[1]);
+    return EXIT_FAILURE;
+}

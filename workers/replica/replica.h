@@ -1,0 +1,83 @@
+/*
+ * replica - one destination of a database: position, upload queue, back-off, errors.
+ *
+ *     UNKNOWN --list all levels--> READY --upload rpos+1--> READY ... in sync
+ *        ^  '--error: back-off-'     '--error: back-off--'
+ *
+ * L0 files go up strictly in TXID order, one at a time, and only after they are durable
+ * locally. The first one after a quiet interval goes at once, then at most one round per
+ * sync-interval. Each destination runs by itself: a slow or broken one holds nobody back.
+ *
+ * Loop thread of a worker.
+ */
+#ifndef WORKERS_REPLICA_REPLICA_H
+#define WORKERS_REPLICA_REPLICA_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <uv.h>
+
+#include "common/base/err.h"
+#include "common/base/sys.h"
+#include "common/ipc/slot.h"
+#include "config/config.h"
+
+struct replica; /* opaque */
+
+struct replica_options {
+    uv_loop_t *loop;
+    const struct cfg_replica *cfg; /* borrowed until closed */
+    const char *l0_dir;            /* local level 0; borrowed */
+    const char *db_path;           /* for messages and hints; borrowed */
+    struct sys_owner owner;
+    bool isolate;                                  /* other destinations share the loop */
+    void (*changed)(void *arg, struct replica *r); /* position, sync or error state */
+    void *arg;
+};
+
+int replica_open(
+    const struct replica_options *options, struct replica **out, struct err *e);
+
+/* Cancels what is under way; `closed` comes from the loop. */
+void replica_close(struct replica *r, void (*closed)(void *arg), void *arg);
+
+/* The newest local L0 file; uploads what is missing. Starts to work with the first call.
+ */
+void replica_set_target(struct replica *r, uint64_t txid);
+
+/* The position is known: every level was listed once. */
+bool replica_known(const struct replica *r);
+
+/* Highest TXID on the destination, 0: none or not known. */
+uint64_t replica_txid(const struct replica *r);
+
+/* Everything up to the target is there. */
+bool replica_in_sync(const struct replica *r);
+
+/* What the destination held when its position was found. */
+uint64_t replica_found_txid(const struct replica *r);
+
+/*
+ * Nothing is uploaded until replica_release, which also says what the newest local file
+ * is now (it may be an older one). With `why` (files of another history are there) the
+ * error is shown and logged once; NULL: a short pause.
+ */
+void replica_hold(struct replica *r, const struct err *why);
+void replica_release(struct replica *r, uint64_t target);
+
+/* Goes on at once, without regard to interval and back-off. */
+void replica_push(struct replica *r);
+
+/* The last error while it lasts, NULL: all is well. Borrowed. */
+const struct err *replica_error(const struct replica *r);
+
+/* Attempts since the last success, successful or not. */
+uint64_t replica_attempts(const struct replica *r);
+
+/* Copies the numbers for the slot. */
+void replica_fill_slot(const struct replica *r, struct slot_replica *s);
+
+const char *replica_type(const struct replica *r);
+
+#endif

@@ -1,0 +1,380 @@
+#include "workers/sync/dbconn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <sqlite3.h>
+
+#include "common/base/mem.h"
+#include "common/base/must.h"
+#include "common/base/proc.h"
+#include "common/base/sys.h"
+
+/* First release with the fix, and the two branches it went to: sqlite.org/wal.html */
+#define SQLITE_FIXED 3051003
+#define SQLITE_FIXED_350 3050007
+#define SQLITE_FIXED_344 3044006
+
+struct dbconn {
+    char *path;
+    int fd; /* opened first, closed last */
+    dev_t dev;
+    ino_t ino;
+    sqlite3 *reader; /* holds the read transaction */
+    sqlite3 *writer; /* NULL unless something is being written */
+    int64_t busy_timeout_ms;
+    uint32_t page_size;
+    bool barrier;
+};
+
+int
+dbconn_check_library(struct err *e)
+{
+    int v = sqlite3_libversion_number();
+
+    if (v >= SQLITE_FIXED || v == SQLITE_FIXED_350 || v == SQLITE_FIXED_344)
+        return 0;
+    return err_set(e, ERR_UNSUPPORTED,
+        "SQLite %s can lose committed pages while checkpoints run (fixed in 3.51.3, 3.50.7 "
+        "and 3.44.6); build litestream with its own SQLite or a newer one",
+        sqlite3_libversion());
+}
+
+static int
+sqlite_err(sqlite3 *db, int rc, struct err *e, const char *what)
+{
+    enum err_code code = ERR_SQLITE;
+
+    switch (rc & 0xff) {
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        code = ERR_BUSY;
+        break;
+    case SQLITE_FULL:
+        code = ERR_NO_SPACE;
+        break;
+    case SQLITE_NOTADB:
+    case SQLITE_CORRUPT:
+        code = ERR_CORRUPT;
+        break;
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+    case SQLITE_AUTH:
+        code = ERR_PERMISSION;
+        break;
+    case SQLITE_IOERR:
+        if (db != NULL && sqlite3_system_errno(db) == ENOSPC)
+            code = ERR_NO_SPACE;
+        break;
+    default:
+        break;
+    }
+    return err_set(e, code, "%s: %s (%d)", what,
+        db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(rc), rc);
+}
+
+static int
+exec(sqlite3 *db, const char *sql, struct err *e, const char *what)
+{
+    int rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
+
+    return rc == SQLITE_OK ? 0 : sqlite_err(db, rc, e, what);
+}
+
+static int
+query_int(sqlite3 *db, const char *sql, int64_t *value, struct err *e, const char *what)
+{
+    sqlite3_stmt *stmt = NULL;
+    int rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
+
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(stmt);
+    if (rc == SQLITE_ROW) {
+        *value = sqlite3_column_int64(stmt, 0);
+        rc = SQLITE_OK;
+    } else if (rc == SQLITE_DONE) {
+        *value = 0;
+        rc = SQLITE_OK;
+    }
+    if (rc != SQLITE_OK)
+        rc = sqlite_err(db, rc, e, what);
+    sqlite3_finalize(stmt);
+    return rc;
+}
+
+/* What every connection of ours needs, the reader and the writer alike. */
+static int
+connect(struct dbconn *c, sqlite3 **out, struct err *e)
+{
+    sqlite3 *db = NULL;
+    int persist = 1;
+    int rc = sqlite3_open_v2(c->path, &db, SQLITE_OPEN_READWRITE, NULL);
+
+    if (rc == SQLITE_OK)
+        rc = sqlite3_busy_timeout(db, (int)c->busy_timeout_ms);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_wal_autocheckpoint(db, 0);
+    if (rc == SQLITE_OK) /* the last one to close must not delete the WAL */
+        rc = sqlite3_file_control(db, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
+    if (rc != SQLITE_OK) {
+        rc = sqlite_err(db, rc, e, "open database");
+        sqlite3_close(db);
+        return rc;
+    }
+    *out = db;
+    return 0;
+}
+
+static int
+enable_wal(sqlite3 *db, struct err *e)
+{
+    sqlite3_stmt *stmt = NULL;
+    int rc = sqlite3_prepare_v2(db, "PRAGMA journal_mode = wal", -1, &stmt, NULL);
+    const char *mode;
+
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(stmt);
+    if (rc != SQLITE_ROW) {
+        rc = sqlite_err(db, rc, e, "enable wal");
+    } else {
+        mode = (const char *)sqlite3_column_text(stmt, 0);
+        rc = 0;
+        if (mode == NULL || strcmp(mode, "wal") != 0)
+            rc = err_set(e, ERR_SQLITE, "enable wal failed, mode=\"%s\"",
+                mode != NULL ? mode : "");
+    }
+    sqlite3_finalize(stmt);
+    return rc;
+}
+
+/* A bare BEGIN takes no lock: the first read does. */
+static int
+begin_read(struct dbconn *c, struct err *e)
+{
+    int64_t n;
+    int rc = exec(c->reader, "BEGIN", e, "begin read transaction");
+
+    if (rc != 0)
+        return rc;
+    rc = query_int(
+        c->reader, "SELECT count(*) FROM sqlite_schema", &n, e, "begin read transaction");
+    if (rc != 0)
+        sqlite3_exec(c->reader, "ROLLBACK", NULL, NULL, NULL);
+    return rc;
+}
+
+static bool
+holds_read(const struct dbconn *c)
+{
+    return sqlite3_get_autocommit(c->reader) == 0 &&
+           sqlite3_txn_state(c->reader, "main") >= SQLITE_TXN_READ;
+}
+
+static int
+open_writer(struct dbconn *c, struct err *e)
+{
+    return c->writer != NULL ? 0 : connect(c, &c->writer, e);
+}
+
+static void
+close_writer(struct dbconn *c)
+{
+    sqlite3_close(c->writer);
+    c->writer = NULL;
+}
+
+/* Reads on the reader's snapshot: the tables of another program count as well. */
+static int
+make_helper_tables(struct dbconn *c, struct err *e)
+{
+    int64_t n;
+    int rc = query_int(c->reader,
+        "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND "
+        "name IN ('_litestream_seq', '_litestream_lock')",
+        &n, e, "look for helper tables");
+
+    if (rc != 0 || n == 2)
+        return rc;
+    rc = open_writer(c, e);
+    if (rc == 0)
+        rc = exec(c->writer,
+            "BEGIN IMMEDIATE;"
+            "CREATE TABLE IF NOT EXISTS _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER);"
+            "CREATE TABLE IF NOT EXISTS _litestream_lock (id INTEGER);"
+            "COMMIT",
+            e, "create helper tables");
+    close_writer(c);
+    return rc;
+}
+
+static int
+open_file(struct dbconn *c, struct err *e)
+{
+    struct stat st;
+    uint8_t magic[16];
+    size_t got;
+    int rc = sys_open(c->path, O_RDONLY, 0, &c->fd, e);
+
+    if (rc != 0)
+        return rc;
+    if (fstat(c->fd, &st) != 0)
+        return err_errno(e, errno, "stat %s", c->path);
+    if (!S_ISREG(st.st_mode))
+        return err_set(e, ERR_CORRUPT, "%s is not a regular file", c->path);
+    if (st.st_size == 0)
+        return err_set(e, ERR_NOT_FOUND, "%s is empty", c->path);
+    c->dev = st.st_dev;
+    c->ino = st.st_ino;
+    rc = sys_pread(c->fd, magic, sizeof(magic), 0, &got, e);
+    if (rc == 0 && (got < sizeof(magic) || memcmp(magic, "SQLite format 3", 16) != 0))
+        rc = err_set(
+            e, ERR_CORRUPT, "%s is not a SQLite database (or it is encrypted)", c->path);
+    return rc;
+}
+
+int
+dbconn_open(const char *path, int64_t busy_timeout_ms, struct dbconn **out, struct err *e)
+{
+    struct dbconn *c = MEM_NEW(struct dbconn);
+    int64_t page_size = 0;
+    int rc;
+
+    proc_must_be(PROC_WORKER | PROC_COMMAND);
+    c->fd = -1;
+    c->path = mem_strdup(path);
+    c->busy_timeout_ms = busy_timeout_ms;
+    rc = open_file(c, e);
+    if (rc == 0)
+        rc = connect(c, &c->reader, e);
+    if (rc == 0)
+        rc = enable_wal(c->reader, e);
+    if (rc == 0)
+        rc = begin_read(c, e);
+    if (rc == 0)
+        rc = make_helper_tables(c, e);
+    if (rc == 0)
+        rc = query_int(c->reader, "PRAGMA page_size", &page_size, e, "read page size");
+    if (rc == 0 && page_size <= 0)
+        rc = err_set(e, ERR_SQLITE, "read page size: %lld", (long long)page_size);
+    if (rc != 0) {
+        dbconn_close(c);
+        return rc;
+    }
+    c->page_size = (uint32_t)page_size;
+    *out = c;
+    return 0;
+}
+
+void
+dbconn_close(struct dbconn *c)
+{
+    if (c == NULL)
+        return;
+    dbconn_barrier_end(c);
+    close_writer(c);
+    if (c->reader != NULL) {
+        if (sqlite3_get_autocommit(c->reader) == 0)
+            sqlite3_exec(c->reader, "ROLLBACK", NULL, NULL, NULL);
+        sqlite3_close(c->reader);
+    }
+    sys_close(&c->fd);
+    mem_free(c->path);
+    mem_free(c);
+}
+
+uint32_t
+dbconn_page_size(const struct dbconn *c)
+{
+    return c->page_size;
+}
+
+int
+dbconn_fd(const struct dbconn *c)
+{
+    return c->fd;
+}
+
+bool
+dbconn_same_file(const struct dbconn *c)
+{
+    struct stat st;
+
+    return stat(c->path, &st) == 0 && st.st_dev == c->dev && st.st_ino == c->ino;
+}
+
+int
+dbconn_hold(struct dbconn *c, bool *lost, struct err *e)
+{
+    *lost = !holds_read(c);
+    if (!*lost)
+        return 0;
+    if (sqlite3_get_autocommit(c->reader) == 0)
+        sqlite3_exec(c->reader, "ROLLBACK", NULL, NULL, NULL);
+    return begin_read(c, e);
+}
+
+int
+dbconn_bump(struct dbconn *c, struct err *e)
+{
+    int rc = open_writer(c, e);
+
+    must(!c->barrier);
+    if (rc == 0)
+        rc = exec(c->writer,
+            "INSERT INTO _litestream_seq (id, seq) VALUES (1, 1) "
+            "ON CONFLICT (id) DO UPDATE SET seq = seq + 1",
+            e, "write _litestream_seq");
+    close_writer(c);
+    return rc;
+}
+
+int
+dbconn_barrier_begin(struct dbconn *c, struct err *e)
+{
+    int rc = open_writer(c, e);
+
+    must(!c->barrier);
+    if (rc == 0)
+        rc = exec(c->writer, "BEGIN IMMEDIATE", e, "take the write lock");
+    if (rc != 0)
+        close_writer(c);
+    else
+        c->barrier = true;
+    return rc;
+}
+
+void
+dbconn_barrier_end(struct dbconn *c)
+{
+    if (!c->barrier)
+        return;
+    sqlite3_exec(c->writer, "ROLLBACK", NULL, NULL, NULL);
+    c->barrier = false;
+    close_writer(c);
+}
+
+int
+dbconn_checkpoint(struct dbconn *c, bool *complete, struct err *e)
+{
+    int n_log = -1, n_copied = -1;
+    struct err again;
+    int rc;
+
+    must(c->barrier);
+    *complete = false;
+    rc = exec(c->reader, "ROLLBACK", e, "end read transaction");
+    if (rc == 0) {
+        rc = sqlite3_wal_checkpoint_v2(
+            c->reader, "main", SQLITE_CHECKPOINT_PASSIVE, &n_log, &n_copied);
+        rc = rc == SQLITE_OK ? 0 : sqlite_err(c->reader, rc, e, "checkpoint");
+    }
+    if (rc == 0)
+        *complete = n_log >= 0 && n_log == n_copied;
+    /* Back before writers may run again, whatever became of the checkpoint. */
+    if (begin_read(c, rc == 0 ? e : &again) != 0 && rc == 0)
+        rc = err_wrap(e, "take the read lock again");
+    return rc;
+}

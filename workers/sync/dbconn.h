@@ -1,0 +1,75 @@
+/*
+ * dbconn - the SQLite side of a worker: one connection that holds a read transaction for
+ * as long as the worker runs, and a second one for the moments when something is written.
+ *
+ * The read transaction keeps everybody else from restarting the WAL behind our back.
+ * Rules of SQLite that this rests on (sqlite.org/wal.html, sqlite.org/lockingv3.html):
+ *
+ *  - POSIX locks belong to (process, inode): closing any descriptor of the database or
+ * its -shm file drops all locks SQLite holds on it. So nobody in a worker opens these
+ * files but this module; its own descriptor for page reads is opened before the first
+ *    connection and closed after the last one.
+ *  - Locks are not inherited: open only in the process that uses it.
+ *  - A reader on slot 0 (all of the WAL is in the database) lets nobody copy more, and
+ * lets the next writer restart the WAL once; a reader on another slot lets others copy
+ * frames up to its mark, and lets nobody restart.
+ *
+ * The two helper tables of Litestream are created once, so that either program can take
+ * over: _litestream_seq(id INTEGER PRIMARY KEY, seq INTEGER), _litestream_lock(id
+ * INTEGER). One thread.
+ */
+#ifndef WORKERS_SYNC_DBCONN_H
+#define WORKERS_SYNC_DBCONN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/err.h"
+
+struct dbconn; /* opaque */
+
+/*
+ * Opens an existing database, switches it to WAL mode, takes the read lock, then creates
+ * the helper tables if they are missing.
+ *
+ *   returns 0; ERR_NOT_FOUND when there is no file or it is empty (quiet: nobody creates
+ * it here); ERR_CORRUPT when it is not a SQLite database; ERR_BUSY; ERR_SQLITE;
+ * ERR_NO_SPACE
+ */
+int dbconn_open(
+    const char *path, int64_t busy_timeout_ms, struct dbconn **out, struct err *e);
+
+/* Ends the read transaction and closes everything, own descriptor last. NULL is fine. */
+void dbconn_close(struct dbconn *c);
+
+uint32_t dbconn_page_size(const struct dbconn *c); /* bytes */
+
+/* The descriptor for page reads; any thread may pread while the dbconn is open. */
+int dbconn_fd(const struct dbconn *c);
+
+/* True while the file at the path is still the one that is open. */
+bool dbconn_same_file(const struct dbconn *c);
+
+/* Takes the read lock again if it was lost; *lost tells that it had been. */
+int dbconn_hold(struct dbconn *c, bool *lost, struct err *e);
+
+/* seq = seq + 1 in _litestream_seq: makes a WAL with a header when there is none. */
+int dbconn_bump(struct dbconn *c, struct err *e);
+
+/*
+ * The write lock, so that no writer moves: seal what is captured, then checkpoint. BUSY
+ * when another writer holds it longer than the busy timeout.
+ */
+int dbconn_barrier_begin(struct dbconn *c, struct err *e);
+void dbconn_barrier_end(struct dbconn *c);
+
+/*
+ * A PASSIVE checkpoint under the barrier; the read lock is let go and taken again inside.
+ * *complete: every frame of the WAL is in the database now.
+ */
+int dbconn_checkpoint(struct dbconn *c, bool *complete, struct err *e);
+
+/* Version gate: ERR_UNSUPPORTED when the linked SQLite has the WAL-reset bug. */
+int dbconn_check_library(struct err *e);
+
+#endif

@@ -1,0 +1,36 @@
+/*
+ * worker - one process for one database: WAL to local L0 files to its replicas.
+ *
+ *              no file yet                        STOP, EOF
+ *   STARTING -------------> WAITING     RUNNING ------------> STOPPING --> end
+ *      |  ^                    |           ^
+ *      |  '--- file appears ---'           |
+ *      '---------- database opened --------'
+ *
+ * It builds a loop of its own and touches nothing of the supervisor's but its channel
+ * end, its slot and its part of the configuration.
+ */
+#ifndef WORKERS_WORKER_H
+#define WORKERS_WORKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/ipc/slot.h"
+#include "config/config.h"
+
+struct worker_start {
+    const struct cfg_db *db; /* borrowed for the life of the process */
+    int channel;             /* its end of the socket pair; taken over */
+    struct slot *slot;
+    uint32_t incarnation;
+    bool own_watch; /* within the budget of inotify instances */
+    int64_t
+        shutdown_timeout_ms; /* for uploads after EOF; 0: one attempt without a limit */
+    int64_t shutdown_interval_ms;
+};
+
+/* Runs to the end and returns the exit status. Role PROC_WORKER. */
+int worker_main(const struct worker_start *start);
+
+#endif

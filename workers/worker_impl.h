@@ -1,0 +1,111 @@
+/*
+ * worker_impl - the state that the parts of a worker share: worker.c (life, what is due
+ * next), worker_sync.c (syncs, checkpoints, their results) and worker_stop.c (the end).
+ */
+#ifndef WORKERS_WORKER_IMPL_H
+#define WORKERS_WORKER_IMPL_H
+
+#include <uv.h>
+
+#include "common/base/mono.h"
+#include "common/base/retry.h"
+#include "workers/link.h"
+#include "workers/replica/replica.h"
+#include "workers/sync/engine.h"
+#include "workers/sync/pacer.h"
+#include "workers/tail/tail.h"
+#include "workers/worker.h"
+
+#define WORKER_MAX_REQUESTS 16
+
+/* A SYNC that is not answered yet. */
+struct sync_request {
+    uint16_t id;
+    bool wait;       /* for the replicas as well */
+    bool local_done; /* everything that was there is in a local file */
+    uint64_t txid;   /* of that file */
+};
+
+struct worker_end {
+    bool asked;
+    bool skip; /* no uploads any more */
+    bool answer;
+    uint16_t request;
+    struct mono started, deadline; /* deadline 0: none */
+    bool one_attempt;
+    bool opened;    /* the one attempt to open the database was made */
+    bool synced;    /* the final look at the WAL is through */
+    bool uploading; /* the replicas were pushed */
+    uint32_t attempts;
+    struct mono next_push;
+    uint64_t attempts_before[SLOT_MAX_REPLICAS];
+    bool failed; /* data did not reach a replica, or was not captured */
+    struct err err;
+    bool closing;
+};
+
+struct worker {
+    const struct worker_start *start;
+    uv_loop_t loop;
+    uv_timer_t timer; /* the next thing that is due by time */
+    bool kicked;
+    struct link *link;
+    unsigned state; /* enum worker_state */
+
+    struct engine *eng;
+    struct tail *tail;    /* of the WAL; while RUNNING */
+    struct tail *db_tail; /* of the folder; while WAITING */
+    char *db_dir, *wal_path;
+    struct replica *replicas[SLOT_MAX_REPLICAS];
+    bool replica_seen[SLOT_MAX_REPLICAS]; /* its position was taken into account */
+    unsigned n_replicas, n_open_replicas;
+
+    struct pacer pacer;
+    struct mono last_round; /* pacer.last before the look under way */
+    struct mono look_from;  /* not before this moment, after looks that found nothing */
+    int64_t look_wait_ms;
+    struct mono again_at; /* 0: no look is wanted by time */
+    bool safety_look;     /* the look was asked for by the safety tick */
+    struct retry retry;
+    struct mono retry_at; /* 0: no back-off */
+    bool conflict_logged;
+    uint64_t rebase_to; /* 0: no */
+    bool ready_sent;
+
+    struct sync_request requests[WORKER_MAX_REQUESTS];
+    unsigned n_requests;
+    struct mono sync_started;
+    struct worker_end end;
+    struct slot_data view;
+};
+
+/* worker.c */
+void worker_kick(struct worker *w); /* look at everything again, from the loop */
+void worker_set_phase(struct worker *w, enum slot_phase phase);
+void worker_set_state(struct worker *w, unsigned state);
+int worker_open_db(struct worker *w, struct err *e);
+void worker_close_db(struct worker *w);
+void worker_drop_tails(struct worker *w);
+void worker_show_error(struct worker *w, const struct err *e); /* NULL: none any more */
+
+/* worker_sync.c */
+void worker_run(struct worker *w); /* state RUNNING: whatever is due */
+void worker_on_engine_done(
+    void *arg, const struct engine_report *report, const struct err *e);
+void worker_on_tail(void *arg, enum tail_event event);
+void worker_on_replica(void *arg, struct replica *r);
+void worker_sync_failed(struct worker *w, const struct err *e);
+void worker_took_report(struct worker *w, const struct engine_report *rep);
+void worker_add_request(struct worker *w, const struct msg *m);
+void worker_answer(struct worker *w, uint16_t request, const struct err *e);
+void worker_fail_requests(struct worker *w, const struct err *e);
+int64_t worker_due_ms(
+    const struct worker *w); /* RUNNING: until the next thing; -1: none */
+
+/* worker_stop.c */
+void worker_stop_begin(
+    struct worker *w, const struct msg *m); /* NULL: the channel ended */
+void worker_stop_run(struct worker *w);
+int64_t worker_stop_due_ms(const struct worker *w);
+
+#endif
