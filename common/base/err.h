@@ -67,20 +67,24 @@ int err_hint(struct err *e, const char *fmt, ...) __attribute__((format(printf, 
 
 /*
  * What "never 0" means, in a form that compilers and static analysers believe: without it
- * they follow paths on which a found fault is reported as success.
+ * they follow paths on which a fault that was found is returned as success. A macro,
+ * since analysers stop looking into functions at some depth.
  */
-static inline int
-err_never_0(int rc)
-{
-    if (rc == 0)
-        __builtin_unreachable();
-    return rc;
-}
+#define ERR_NEVER_0(call)                                                                \
+    __extension__({                                                                      \
+        int never_0_ = (int)(call);                                                      \
+        if (never_0_ == 0)                                                               \
+            __builtin_unreachable();                                                     \
+        never_0_;                                                                        \
+    })
 
-#define err_set(...) err_never_0(err_set(__VA_ARGS__))
-#define err_errno(...) err_never_0(err_errno(__VA_ARGS__))
-#define err_wrap(...) err_never_0(err_wrap(__VA_ARGS__))
-#define err_hint(...) err_never_0(err_hint(__VA_ARGS__))
+#define err_set(...) ERR_NEVER_0(err_set(__VA_ARGS__))
+#define err_errno(...) ERR_NEVER_0(err_errno(__VA_ARGS__))
+#define err_wrap(...) ERR_NEVER_0(err_wrap(__VA_ARGS__))
+#define err_hint(...) ERR_NEVER_0(err_hint(__VA_ARGS__))
+
+/* The code of an error that is set, for a function that did not set it itself. */
+#define err_code(e) ERR_NEVER_0((e)->code)
 
 enum err_class err_class_of(enum err_code code);
 int err_exit_status(enum err_code code);

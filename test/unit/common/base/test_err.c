@@ -14,7 +14,7 @@ Test(err, the_outermost_meaning_comes_first)
     cr_expect_eq(err_wrap(&e, "read %s", "a.ltx"), ERR_CORRUPT);
     cr_expect_eq(err_wrap(&e, "sync"), ERR_CORRUPT);
     cr_expect_str_eq(e.text, "sync: read a.ltx: bad magic XYZ");
-    cr_expect_eq(e.code, ERR_CORRUPT);
+    cr_expect_eq(err_code(&e), ERR_CORRUPT);
     cr_expect_eq(e.sys_errno, 0);
 }
 
