@@ -359,4 +359,6 @@ bool cfg_is_set(const struct cfg_obj *obj, const char *option);
 const char *cfg_replica_type_name(enum cfg_replica_type type); /* "s3" */
 bool cfg_replica_type_parse(const char *text, enum cfg_replica_type *type);
 
+const char *config_yaml_version(void); /* of the library, "0.2.5" */
+
 #endif

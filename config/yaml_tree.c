@@ -7,6 +7,7 @@
 
 #include "common/base/arena.h"
 #include "common/base/mem.h"
+#include "config/config.h"
 
 #define YAML_TAG_PREFIX "tag:yaml.org,2002:"
 
@@ -328,4 +329,10 @@ ytree_free(struct ytree *t)
     tdestroy(t->anchors, keep);
     arena_deinit(&t->arena);
     mem_free(t);
+}
+
+const char *
+config_yaml_version(void)
+{
+    return yaml_get_version_string();
 }

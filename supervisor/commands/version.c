@@ -8,8 +8,8 @@
 #include <lz4.h>
 #include <sqlite3.h>
 #include <uv.h>
-#include <yaml.h>
 
+#include "config/config.h"
 #include "supervisor/commands/command.h"
 
 static const struct command_help help = {
@@ -27,7 +27,7 @@ print_verbose(void)
     printf("%-14s%s\n", "SQLite:", sqlite3_libversion());
     printf("%-14s%s\n", "libuv:", uv_version_string());
     printf("%-14s%s\n", "LZ4:", LZ4_versionString());
-    printf("%-14s%s\n", "libyaml:", yaml_get_version_string());
+    printf("%-14s%s\n", "libyaml:", config_yaml_version());
     printf("%-14s%s\n", "Jansson:", jansson_version_str());
     if (uname(&os) == 0)
         printf("%-14s%s/%s\n", "OS/Arch:", os.sysname, os.machine);

@@ -1,0 +1,107 @@
+/*
+ * engine_impl - the state that the parts of an engine share: engine.c (life,
+ * checkpoints), engine_sync.c (what one look at the WAL leads to) and engine_plan.c (the
+ * next file).
+ */
+#ifndef WORKERS_SYNC_ENGINE_IMPL_H
+#define WORKERS_SYNC_ENGINE_IMPL_H
+
+#include "common/base/mono.h"
+#include "common/base/sys.h"
+#include "common/wal/wal_scan.h"
+#include "drivers/loop/job.h"
+#include "workers/sync/checkpoint_policy.h"
+#include "workers/sync/dbconn.h"
+#include "workers/sync/engine.h"
+#include "workers/sync/l0_writer.h"
+#include "workers/sync/look.h"
+#include "workers/sync/position.h"
+
+enum sync_flag {
+    SYNC_LIMITED = 1,  /* stop after max_sync_wal_bytes */
+    SYNC_MAY_JOB = 2,  /* what is large may go to a job thread */
+    SYNC_NO_IMAGE = 4, /* report "more" instead of writing the whole database */
+};
+
+struct engine {
+    struct engine_options opt;
+    uv_loop_t *loop;
+    engine_done_cb *done;
+    void *arg;
+
+    char *wal_path, *l0_dir;
+    struct sys_owner owner;
+    struct dbconn *db; /* NULL: closed */
+    int lock_fd, wal_fd;
+    dev_t wal_dev;
+    ino_t wal_ino;
+
+    bool opened_once;
+    uint64_t txid, start_txid;
+    uint32_t commit;       /* database pages at txid */
+    struct position found; /* at open, for the proof */
+    struct mark mark;
+    bool sealed; /* we hold the proof that nothing of the mark's generation is missing */
+    bool floor_known;
+    uint64_t floor;
+    const char *image_reason; /* an image is wanted whatever the WAL says */
+    unsigned moved_in_row;
+    struct mono torn_since; /* 0: the header is whole */
+
+    struct wal_scan *scan;
+    bool scan_started;     /* from the mark, no commit found so far */
+    struct look_seen seen; /* what that scan ended on */
+    struct ckpt_policy policy;
+
+    /* the file being written */
+    struct l0_plan plan;
+    struct l0_result written;
+    struct mark next; /* the mark when the plan is done */
+    struct engine_report report;
+    struct job *job;
+    int job_rc;
+    struct err job_err;
+};
+
+/* --- engine.c */
+
+/* Opens the WAL file; a missing one is no fault, wal_fd stays -1. */
+int engine_open_wal(struct engine *eng, struct err *e);
+
+/* The WAL at the path is still the one that is open. A missing one counts as another. */
+bool engine_same_wal(const struct engine *eng);
+
+/* --- engine_plan.c; each sets eng->plan and eng->next, *any: there is something to write
+ */
+
+/* What was committed behind the mark, at most `limit` bytes of WAL (0: no limit). */
+int engine_plan_increment(struct engine *eng, const struct wal_header *h, int64_t limit,
+    bool *any, struct err *e);
+
+/* What the previous generation still holds behind the mark. */
+int engine_plan_tail(
+    struct engine *eng, const struct wal_header *h, bool *any, struct err *e);
+
+/* The whole database: frames of the current generation, the rest from the file. */
+int engine_plan_image(
+    struct engine *eng, const struct wal_header *h, const char *reason, struct err *e);
+
+/*
+ * Writes the planned file, large ones on a job thread with SYNC_MAY_JOB, and moves the
+ * position once it is durable.
+ */
+enum engine_sync_result engine_execute(struct engine *eng, unsigned flags, struct err *e);
+
+/*
+ * A file could not be written. Two reasons are answers about the WAL and not faults: it
+ * moved (look again), or pages are missing (an image is needed). Returns 0 for those.
+ */
+int engine_plan_failed(struct engine *eng, int rc, struct err *e);
+
+/* --- engine_sync.c */
+
+/* One look and at most one file; eng->report tells. */
+enum engine_sync_result engine_sync_once(
+    struct engine *eng, unsigned flags, struct err *e);
+
+#endif

@@ -1,0 +1,241 @@
+#include "common/base/log.h"
+#include "common/base/wall.h"
+#include "workers/sync/engine_impl.h"
+
+/* More than this many bytes of pages go to a job thread. */
+#define INLINE_BYTES ((int64_t)4 << 20)
+
+/* An image of this many bytes is worth more than one core. */
+#define PARALLEL_BYTES ((int64_t)32 << 20)
+
+#define MOVED_LIMIT 100
+
+/* --- a plan for the next file ---------------------------------------------------------
+ */
+
+static void
+plan_begin(struct engine *eng, const struct wal_header *h)
+{
+    eng->plan = (struct l0_plan){ .dir = eng->l0_dir,
+        .owner = eng->owner,
+        .wal_fd = eng->wal_fd,
+        .wal_salt = h->salt,
+        .wal_now = h->salt,
+        .db_fd = -1,
+        .prev_commit = eng->commit };
+    eng->plan.header = (struct ltx_header){ .flags = LTX_FLAG_NO_CHECKSUM,
+        .page_size = dbconn_page_size(eng->db),
+        .timestamp_ms = wall_to_ms(wall_now()) };
+}
+
+static void
+plan_frames(struct engine *eng, const struct wal_scan_result *res, int64_t from)
+{
+    struct ltx_header *h = &eng->plan.header;
+
+    eng->plan.map = wal_scan_map(eng->scan);
+    eng->plan.last_frame_no = res->last_frame_no;
+    h->commit = res->commit;
+    h->wal_offset = from;
+    h->wal_size = res->end.off - from;
+    h->wal_salt1 = eng->plan.wal_salt.s1;
+    h->wal_salt2 = eng->plan.wal_salt.s2;
+}
+
+static void
+plan_txid(struct engine *eng, uint64_t txid)
+{
+    eng->plan.header.min_txid = eng->plan.header.max_txid = txid;
+}
+
+/* What was committed behind the mark; *any is false when nothing was. */
+int
+engine_plan_increment(struct engine *eng, const struct wal_header *h, int64_t limit,
+    bool *any, struct err *e)
+{
+    struct wal_scan_result res;
+    int rc;
+
+    *any = false;
+    if (!eng->scan_started)
+        wal_scan_start(eng->scan, h, eng->mark.place);
+    eng->scan_started = true;
+    rc = wal_scan_run(eng->scan, eng->wal_fd, limit, NULL, &res, e);
+    if (rc == 0 && res.n_commits == 0) {
+        /* What is remembered must have been judged: look at it, then scan once more. */
+        look_remember(eng->wal_fd, eng->mark.place.off, res.valid_end.off, h->page_size,
+            &eng->seen);
+        rc = wal_scan_run(eng->scan, eng->wal_fd, limit, NULL, &res, e);
+    }
+    if (rc != 0)
+        return err_wrap(e, "read WAL");
+    if (res.n_commits == 0) {
+        wal_scan_trim(eng->scan);
+        return 0;
+    }
+    plan_begin(eng, h);
+    plan_frames(eng, &res, eng->mark.place.off);
+    plan_txid(eng, eng->txid + 1);
+    eng->next = eng->mark;
+    eng->next.place = res.end;
+    eng->report.more = res.limited;
+    *any = true;
+    return 0;
+}
+
+/* What the previous generation still holds behind the mark. */
+int
+engine_plan_tail(struct engine *eng, const struct wal_header *h, bool *any, struct err *e)
+{
+    struct wal_header old = *h;
+    struct wal_scan_result res;
+    int rc;
+
+    *any = false;
+    old.salt = eng->mark.salt;
+    old.big_endian = eng->mark.big_endian;
+    wal_scan_start(eng->scan, &old, eng->mark.place);
+    rc = wal_scan_run(eng->scan, eng->wal_fd, 0, NULL, &res, e);
+    if (rc != 0)
+        return err_wrap(e, "read WAL");
+    if (res.n_commits == 0) /* it moved since the look */
+        return err_set(e, ERR_MOVED, "the WAL changed while it was read");
+    plan_begin(eng, h);
+    eng->plan.wal_salt = eng->mark.salt;
+    plan_frames(eng, &res, eng->mark.place.off);
+    plan_txid(eng, eng->txid + 1);
+    eng->next = mark_at_start(h);
+    eng->report.more = true; /* the new generation comes next */
+    *any = true;
+    return 0;
+}
+
+/* The whole database: frames of the current generation, the rest from the file. */
+int
+engine_plan_image(
+    struct engine *eng, const struct wal_header *h, const char *reason, struct err *e)
+{
+    struct wal_place start = { WAL_HEADER_SIZE, h->sum };
+    uint32_t page_size = dbconn_page_size(eng->db);
+    struct wal_scan_result res;
+    int rc;
+
+    eng->scan_started = false;
+    wal_scan_start(eng->scan, h, start);
+    rc = wal_scan_run(eng->scan, eng->wal_fd, 0, NULL, &res, e);
+    if (rc != 0)
+        return err_wrap(e, "read WAL");
+    plan_begin(eng, h);
+    plan_frames(eng, &res, WAL_HEADER_SIZE);
+    if (res.n_commits == 0) {
+        eng->plan.map = NULL;
+        eng->plan.last_frame_no = 0;
+        eng->plan.header.commit = (uint32_t)(engine_db_size(eng) / page_size);
+    }
+    plan_txid(eng, (eng->txid > eng->floor ? eng->txid : eng->floor) + 1);
+    eng->plan.db_fd = dbconn_fd(eng->db);
+    if ((int64_t)eng->plan.header.commit * page_size >= PARALLEL_BYTES)
+        eng->plan.n_threads = uv_available_parallelism() - 1;
+    eng->next = mark_at_start(h);
+    eng->next.place = res.end;
+    eng->report.image = true;
+    eng->report.reason = reason;
+    return 0;
+}
+
+static int64_t
+plan_bytes(const struct engine *eng)
+{
+    const struct ltx_header *h = &eng->plan.header;
+
+    return eng->plan.db_fd >= 0 ? (int64_t)h->commit * h->page_size : h->wal_size;
+}
+
+/* --- doing it -------------------------------------------------------------------------
+ */
+
+/* The file is durable under its name: now the position moves. */
+static void
+commit_plan(struct engine *eng)
+{
+    const struct ltx_header *h = &eng->plan.header;
+
+    eng->txid = h->max_txid;
+    eng->commit = h->commit;
+    if (!wal_salt_equal(eng->next.salt, eng->mark.salt))
+        ckpt_policy_restarted(&eng->policy);
+    if (h->wal_size > 0)
+        ckpt_policy_captured(&eng->policy);
+    eng->mark = eng->next;
+    eng->seen.set = false;
+    eng->sealed = false;
+    eng->scan_started = false;
+    eng->image_reason = NULL;
+    eng->moved_in_row = 0;
+    eng->report.wrote = true;
+    eng->report.txid = h->max_txid;
+    eng->report.size = eng->written.size;
+    eng->report.wal_bytes = h->wal_size;
+    wal_pagemap_clear(wal_scan_map(eng->scan));
+    wal_scan_trim(eng->scan);
+}
+
+/*
+ * A file could not be written. Two reasons are answers about the WAL and not faults: it
+ * moved (look again), or pages are missing (an image is needed). Returns 0 for those.
+ */
+int
+engine_plan_failed(struct engine *eng, int rc, struct err *e)
+{
+    eng->scan_started = false;
+    if (rc == ERR_MOVED && ++eng->moved_in_row <= MOVED_LIMIT) {
+        eng->report = (struct engine_report){ .again_ms = 1 };
+        return 0;
+    }
+    if (rc == ERR_GAP) {
+        log_error("increment is incomplete, writing a full image", LF_ERR(e));
+        eng->image_reason = "missed frames";
+        eng->report = (struct engine_report){ .more = true };
+        return 0;
+    }
+    return rc;
+}
+
+static void
+run_job(void *arg, const struct cancel *cancel)
+{
+    struct engine *eng = arg;
+
+    eng->job_rc = l0_write(&eng->plan, cancel, &eng->written, &eng->job_err);
+}
+
+static void
+on_job_done(void *arg)
+{
+    struct engine *eng = arg;
+    int rc = eng->job_rc;
+
+    eng->job = NULL;
+    if (rc == 0)
+        commit_plan(eng);
+    else
+        rc = engine_plan_failed(eng, rc, &eng->job_err);
+    eng->done(eng->arg, rc == 0 ? &eng->report : NULL, rc == 0 ? NULL : &eng->job_err);
+}
+
+enum engine_sync_result
+engine_execute(struct engine *eng, unsigned flags, struct err *e)
+{
+    int rc;
+
+    if ((flags & SYNC_MAY_JOB) != 0 && plan_bytes(eng) > INLINE_BYTES) {
+        rc = job_start(eng->loop, run_job, on_job_done, eng, &eng->job, e);
+        return rc == 0 ? ENGINE_JOB : ENGINE_FAILED;
+    }
+    rc = l0_write(&eng->plan, NULL, &eng->written, e);
+    if (rc == 0)
+        commit_plan(eng);
+    else
+        rc = engine_plan_failed(eng, rc, e);
+    return rc == 0 ? ENGINE_DONE : ENGINE_FAILED;
+}
