@@ -340,6 +340,25 @@ on_kill_due(uv_timer_t *h)
         }
 }
 
+/*
+ * A worker that waits to be started again starts now: what its database holds has not been
+ * captured, and nobody else will do it.
+ */
+static void
+stop_worker(struct wproc *p, bool skip)
+{
+    if (p->pid == 0 && !skip && uv_is_active((uv_handle_t *)&p->restart)) {
+        uv_timer_stop(&p->restart);
+        try_start(p);
+        if (p->pid == 0) {
+            uv_timer_stop(&p->restart);
+            p->sup->n_failed++;
+        }
+    }
+    if (p->pid > 0)
+        send_stop(p, skip);
+}
+
 static void
 on_signal(uv_signal_t *h, int signum)
 {
@@ -356,11 +375,8 @@ on_signal(uv_signal_t *h, int signum)
         log_warn("shutdown sync skipped by user interrupt");
         uv_timer_start(&sup->kill_timer, on_kill_due, KILL_MS, 0);
     }
-    for (size_t i = 0; i < sup->n_procs; i++) {
-        uv_timer_stop(&sup->procs[i].restart);
-        if (sup->procs[i].pid > 0)
-            send_stop(&sup->procs[i], sup->signals > 1);
-    }
+    for (size_t i = 0; i < sup->n_procs; i++)
+        stop_worker(&sup->procs[i], sup->signals > 1);
     end_if_done(sup);
 }
 
