@@ -223,6 +223,7 @@ apply_nats(struct replica_url *x)
 static int
 apply(struct replica_url *x, struct err *e)
 {
+    must(x->u != NULL || x->r->type == CFG_REPLICA_S3); /* an access point */
     switch (x->r->type) {
     case CFG_REPLICA_FILE:
         apply_file(x);

@@ -39,7 +39,7 @@ int replica_url_apply(
 int replica_url_s3(struct replica_url *x, struct err *e);
 
 /* Puts a value in a string or secret that neither the replica nor the URL has set yet. */
-void replica_url_give(struct replica_url *x, const char *option, const char *value);
+void replica_url_give(struct replica_url *x, const char *name, const char *value);
 
 /* Parameters by the table of s3 (oss: endpoint only); others are warned about. */
 int replica_url_query(struct replica_url *x, const char *query, struct err *e);

@@ -39,7 +39,7 @@ struct wproc {
     struct link *link;
     struct mono started;
     bool ready, own_watch, stopping;
-    bool finished; /* stopped on request, will not come back */
+    bool second_stop; /* it died during its final sync and makes it again */
     struct restart_policy policy;
     uv_timer_t restart;
     struct hub_watch watch;
@@ -261,6 +261,29 @@ worker_died(struct wproc *p, int status)
     start_again_later(p, delay);
 }
 
+/* One more life for the final sync, unless the user does not want to wait for it. */
+static void
+died_while_stopping(struct wproc *p, int status)
+{
+    char why[SLOT_TEXT_MAX * 2];
+    bool again = p->sup->signals == 1 && !p->second_stop;
+
+    obituary(p, status, why, sizeof(why));
+    log_error("worker died during its final sync", LF_STR("path", p->db->path),
+        LF_STR("reason", why), LF_BOOL("again", again));
+    if (again) {
+        p->second_stop = true;
+        link_close(p->link);
+        p->link = NULL;
+        try_start(p);
+        uv_timer_stop(&p->restart);
+    }
+    if (p->pid > 0)
+        send_stop(p, false);
+    else
+        p->sup->n_failed++;
+}
+
 static void
 reap(struct wproc *p)
 {
@@ -279,15 +302,8 @@ reap(struct wproc *p)
     }
     /* The answer to STOP may still be in the channel: it is read before its end is seen.
      */
-    p->finished = true;
-    if (!WIFEXITED(status)) {
-        char why[SLOT_TEXT_MAX * 2];
-
-        obituary(p, status, why, sizeof(why));
-        p->sup->n_failed++;
-        log_error("worker died during its final sync", LF_STR("path", p->db->path),
-            LF_STR("reason", why));
-    }
+    if (!WIFEXITED(status) || WEXITSTATUS(status) > 1) /* 1: its answer says why */
+        died_while_stopping(p, status);
 }
 
 static void
@@ -341,8 +357,8 @@ on_kill_due(uv_timer_t *h)
 }
 
 /*
- * A worker that waits to be started again starts now: what its database holds has not been
- * captured, and nobody else will do it.
+ * A worker that waits to be started again starts now: what its database holds has not
+ * been captured, and nobody else will do it.
  */
 static void
 stop_worker(struct wproc *p, bool skip)

@@ -34,6 +34,7 @@ struct worker_end {
     struct mono started, deadline; /* deadline 0: none */
     bool one_attempt;
     bool opened;    /* the one attempt to open the database was made */
+    bool job;       /* the final look goes on as a job */
     bool synced;    /* the final look at the WAL is through */
     bool uploading; /* the replicas were pushed */
     uint32_t attempts;
@@ -106,6 +107,9 @@ int64_t worker_due_ms(
 void worker_stop_begin(
     struct worker *w, const struct msg *m); /* NULL: the channel ended */
 void worker_stop_run(struct worker *w);
+
+/* A final look has ended: is it enough, or when is the next one? */
+void worker_stop_captured(struct worker *w, const struct engine_report *rep);
 int64_t worker_stop_due_ms(const struct worker *w);
 
 #endif

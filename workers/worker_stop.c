@@ -62,7 +62,17 @@ open_once(struct worker *w)
     return false;
 }
 
-/* One step of the final look; true when there is nothing left to capture (or no way to).
+void
+worker_stop_captured(struct worker *w, const struct engine_report *rep)
+{
+    w->end.synced = !rep->more && rep->again_ms == 0;
+    if (!w->end.synced)
+        w->again_at = mono_add_ms(mono_now(), rep->again_ms);
+}
+
+/*
+ * One step of the final look; true when everything that was committed before the stop is
+ * captured (or cannot be). What the application writes meanwhile is not waited for.
  */
 static bool
 capture(struct worker *w)
@@ -79,6 +89,7 @@ capture(struct worker *w)
     w->view.sync_count++;
     switch (engine_sync(w->eng, false, true, &rep, &e)) {
     case ENGINE_JOB:
+        w->end.job = true;
         return false;
     case ENGINE_FAILED:
         w->end.failed = true;
@@ -90,12 +101,8 @@ capture(struct worker *w)
         break;
     }
     worker_took_report(w, &rep);
-    if (rep.wrote || rep.more || rep.again_ms > 0) {
-        w->again_at = mono_add_ms(mono_now(), rep.again_ms);
-        return false;
-    }
-    w->end.synced = true;
-    return true;
+    worker_stop_captured(w, &rep);
+    return w->end.synced;
 }
 
 static bool

@@ -146,8 +146,8 @@ answer_requests(struct worker *w)
 /*
  * A destination told its position for the first time. What it holds beyond the position
  * this life started from was written by somebody else: the first one decides that the
- * local files are behind; one that comes later with another history is stopped, not
- * followed.
+ * local files are behind, together with those that tell theirs before this is acted upon;
+ * one that comes later with another history is stopped, not followed.
  */
 static void
 see_replica(struct worker *w, unsigned i)
@@ -161,11 +161,12 @@ see_replica(struct worker *w, unsigned i)
         if (k != i && w->replica_seen[k])
             first = false;
     w->replica_seen[i] = true;
-    if (found > engine_start_txid(w->eng) && first) {
+    if (found > engine_start_txid(w->eng) && (first || w->rebase_to != 0)) {
         /* What is there locally belongs to another line: nothing of it may go up. */
         for (unsigned k = 0; k < w->n_replicas; k++)
             replica_hold(w->replicas[k], NULL);
-        w->rebase_to = found;
+        if (found > w->rebase_to)
+            w->rebase_to = found;
     } else if (found > engine_start_txid(w->eng)) {
         err_set(&e, ERR_CONFLICT,
             "the replica holds transactions up to %016llx of another history",
@@ -327,6 +328,8 @@ worker_on_engine_done(void *arg, const struct engine_report *report, const struc
     worker_set_phase(w, PHASE_IDLE);
     if (e == NULL) {
         took_sync(w, report);
+        if (w->end.job)
+            worker_stop_captured(w, report);
     } else if (w->end.asked) {
         w->end.failed = true;
         w->end.err = *e;

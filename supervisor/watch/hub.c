@@ -50,7 +50,8 @@ unsigned
 hub_own_budget(void)
 {
     const char *text = getenv("LITESTREAM_INOTIFY_BUDGET");
-    unsigned limit = 0;
+    char line[32];
+    unsigned limit;
     FILE *f;
 
     if (text != NULL && text[0] != '\0')
@@ -59,8 +60,7 @@ hub_own_budget(void)
     f = fopen("/proc/sys/fs/inotify/max_user_instances", "re");
     if (f == NULL)
         return OWN_MAX;
-    if (fscanf(f, "%u", &limit) != 1)
-        limit = 0;
+    limit = fgets(line, sizeof(line), f) != NULL ? (unsigned)strtoul(line, NULL, 10) : 0;
     fclose(f);
     return limit / 2 < OWN_MAX ? limit / 2 : OWN_MAX;
 }

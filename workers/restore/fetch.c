@@ -291,7 +291,7 @@ fetch_read(struct fetch *f, size_t i, void *buf, size_t cap, size_t *n, struct e
         rc = wait_chunk(f, i, &c, e);
         if (rc != 0)
             break;
-        must(c->file == i);
+        must(c != NULL && c->file == i);
         if (c->taken < c->size || c->last)
             break;
         give_back(f);

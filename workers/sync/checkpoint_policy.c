@@ -5,6 +5,11 @@
 #define RETRY_FIRST_MS 1000
 #define RETRY_MAX_MS 60000
 
+/* Waits for the write lock, and the pause after a miss as a multiple of the wait. */
+#define PATIENCE_FIRST_MS 4
+#define PATIENCE_MAX_MS 1000
+#define MISS_PAUSE 4
+
 void
 ckpt_policy_init(
     struct ckpt_policy *p, int64_t min_pages, int64_t interval_ns, struct mono now)
@@ -12,6 +17,7 @@ ckpt_policy_init(
     *p = (struct ckpt_policy){ .min_pages = min_pages,
         .interval_ns = interval_ns,
         .last_attempt = now,
+        .patience_ms = PATIENCE_FIRST_MS,
         .base_off = WAL_HEADER_SIZE };
 }
 
@@ -52,6 +58,10 @@ ckpt_policy_due(
     int64_t threshold = wal_size_of(page_size, p->min_pages);
     struct mono at;
 
+    if (p->not_before.ns > now.ns)
+        return false;
+    if (p->not_before.ns != 0)
+        return true;
     if (p->captured && off >= threshold && off - p->base_off >= threshold / 4)
         return true;
     return time_due(p, off, page_size, &at) && now.ns >= at.ns;
@@ -61,16 +71,26 @@ int64_t
 ckpt_policy_wait_ms(
     const struct ckpt_policy *p, int64_t off, uint32_t page_size, struct mono now)
 {
-    struct mono at;
+    struct mono at = p->not_before;
 
-    if (!time_due(p, off, page_size, &at))
+    if (at.ns == 0 && !time_due(p, off, page_size, &at))
         return -1;
     return at.ns <= now.ns ? 0 : (at.ns - now.ns - 1) / 1000000 + 1;
 }
 
 void
+ckpt_policy_missed(struct ckpt_policy *p, struct mono now)
+{
+    p->not_before = mono_add_ms(now, p->patience_ms * MISS_PAUSE);
+    p->patience_ms =
+        p->patience_ms > PATIENCE_MAX_MS / 2 ? PATIENCE_MAX_MS : p->patience_ms * 2;
+}
+
+void
 ckpt_policy_done(struct ckpt_policy *p, bool complete, int64_t off, struct mono now)
 {
+    p->patience_ms = PATIENCE_FIRST_MS;
+    p->not_before = (struct mono){ 0 };
     p->last_attempt = now;
     p->base_off = off;
     if (complete) {

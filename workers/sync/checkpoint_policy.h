@@ -6,6 +6,9 @@
  * everything (a long reader) is tried again only after the application wrote more, or
  * after a delay that doubles to a minute: no attempt that is bound to fail, no writes of
  * our own that would call for the next one.
+ *
+ * The write lock is waited for on the loop, so briefly at first: after each miss twice as
+ * long, with pauses in which uploads and looks go on.
  */
 #ifndef WORKERS_SYNC_CHECKPOINT_POLICY_H
 #define WORKERS_SYNC_CHECKPOINT_POLICY_H
@@ -24,6 +27,9 @@ struct ckpt_policy {
     int64_t base_off;         /* end of the WAL at the last attempt in this generation */
     bool blocked;             /* that attempt could not copy everything */
     int64_t retry_ms;         /* delay after it */
+
+    int64_t patience_ms;    /* how long the next attempt waits for the write lock */
+    struct mono not_before; /* after a miss; 0: at any time */
 };
 
 void ckpt_policy_init(
@@ -42,6 +48,9 @@ bool ckpt_policy_due(
 /* Milliseconds until it may become due by time alone; -1: not by time. */
 int64_t ckpt_policy_wait_ms(
     const struct ckpt_policy *p, int64_t off, uint32_t page_size, struct mono now);
+
+/* The write lock was not to be had within patience_ms. */
+void ckpt_policy_missed(struct ckpt_policy *p, struct mono now);
 
 /* An attempt has ended; complete: everything in the WAL was copied. */
 void ckpt_policy_done(struct ckpt_policy *p, bool complete, int64_t off, struct mono now);

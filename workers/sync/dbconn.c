@@ -107,14 +107,14 @@ query_int(sqlite3 *db, const char *sql, int64_t *value, struct err *e, const cha
 
 /* What every connection of ours needs, the reader and the writer alike. */
 static int
-connect(struct dbconn *c, sqlite3 **out, struct err *e)
+connect(struct dbconn *c, int64_t busy_ms, sqlite3 **out, struct err *e)
 {
     sqlite3 *db = NULL;
     int persist = 1;
     int rc = sqlite3_open_v2(c->path, &db, SQLITE_OPEN_READWRITE, NULL);
 
     if (rc == SQLITE_OK)
-        rc = sqlite3_busy_timeout(db, (int)c->busy_timeout_ms);
+        rc = sqlite3_busy_timeout(db, (int)busy_ms);
     if (rc == SQLITE_OK)
         rc = sqlite3_wal_autocheckpoint(db, 0);
     if (rc == SQLITE_OK) /* the last one to close must not delete the WAL */
@@ -173,10 +173,12 @@ holds_read(const struct dbconn *c)
            sqlite3_txn_state(c->reader, "main") >= SQLITE_TXN_READ;
 }
 
+/* busy_ms: how long it waits for the write lock. */
 static int
-open_writer(struct dbconn *c, struct err *e)
+open_writer(struct dbconn *c, int64_t busy_ms, struct err *e)
 {
-    return c->writer != NULL ? 0 : connect(c, &c->writer, e);
+    must(c->writer == NULL);
+    return connect(c, busy_ms, &c->writer, e);
 }
 
 static void
@@ -186,11 +188,22 @@ close_writer(struct dbconn *c)
     c->writer = NULL;
 }
 
+static int
+create_helper_tables(sqlite3 *db, struct err *e)
+{
+    return exec(db,
+        "BEGIN IMMEDIATE;"
+        "CREATE TABLE IF NOT EXISTS _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER);"
+        "CREATE TABLE IF NOT EXISTS _litestream_lock (id INTEGER);"
+        "COMMIT",
+        e, "create helper tables");
+}
+
 /* Reads on the reader's snapshot: the tables of another program count as well. */
 static int
 make_helper_tables(struct dbconn *c, struct err *e)
 {
-    int64_t n;
+    int64_t n = 0;
     int rc = query_int(c->reader,
         "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND "
         "name IN ('_litestream_seq', '_litestream_lock')",
@@ -198,16 +211,11 @@ make_helper_tables(struct dbconn *c, struct err *e)
 
     if (rc != 0 || n == 2)
         return rc;
-    rc = open_writer(c, e);
+    rc = open_writer(c, 0, e);
     if (rc == 0)
-        rc = exec(c->writer,
-            "BEGIN IMMEDIATE;"
-            "CREATE TABLE IF NOT EXISTS _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER);"
-            "CREATE TABLE IF NOT EXISTS _litestream_lock (id INTEGER);"
-            "COMMIT",
-            e, "create helper tables");
+        rc = create_helper_tables(c->writer, e);
     close_writer(c);
-    return rc;
+    return rc == ERR_BUSY ? 0 : rc;
 }
 
 static int
@@ -248,7 +256,7 @@ dbconn_open(const char *path, int64_t busy_timeout_ms, struct dbconn **out, stru
     c->busy_timeout_ms = busy_timeout_ms;
     rc = open_file(c, e);
     if (rc == 0)
-        rc = connect(c, &c->reader, e);
+        rc = connect(c, busy_timeout_ms, &c->reader, e);
     if (rc == 0)
         rc = enable_wal(c->reader, e);
     if (rc == 0)
@@ -319,9 +327,12 @@ dbconn_hold(struct dbconn *c, bool *lost, struct err *e)
 int
 dbconn_bump(struct dbconn *c, struct err *e)
 {
-    int rc = open_writer(c, e);
+    int rc;
 
     must(!c->barrier);
+    rc = open_writer(c, c->busy_timeout_ms, e);
+    if (rc == 0)
+        rc = create_helper_tables(c->writer, e);
     if (rc == 0)
         rc = exec(c->writer,
             "INSERT INTO _litestream_seq (id, seq) VALUES (1, 1) "
@@ -332,11 +343,12 @@ dbconn_bump(struct dbconn *c, struct err *e)
 }
 
 int
-dbconn_barrier_begin(struct dbconn *c, struct err *e)
+dbconn_barrier_begin(struct dbconn *c, int64_t wait_ms, struct err *e)
 {
-    int rc = open_writer(c, e);
+    int rc;
 
     must(!c->barrier);
+    rc = open_writer(c, wait_ms < c->busy_timeout_ms ? wait_ms : c->busy_timeout_ms, e);
     if (rc == 0)
         rc = exec(c->writer, "BEGIN IMMEDIATE", e, "take the write lock");
     if (rc != 0)

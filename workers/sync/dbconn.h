@@ -30,7 +30,8 @@ struct dbconn; /* opaque */
 
 /*
  * Opens an existing database, switches it to WAL mode, takes the read lock, then creates
- * the helper tables if they are missing.
+ * the helper tables if they are missing. Nothing here but `dbconn_bump` needs the tables:
+ * when another writer holds the lock they are left to it.
  *
  *   returns 0; ERR_NOT_FOUND when there is no file or it is empty (quiet: nobody creates
  * it here); ERR_CORRUPT when it is not a SQLite database; ERR_BUSY; ERR_SQLITE;
@@ -58,9 +59,9 @@ int dbconn_bump(struct dbconn *c, struct err *e);
 
 /*
  * The write lock, so that no writer moves: seal what is captured, then checkpoint. BUSY
- * when another writer holds it longer than the busy timeout.
+ * when another writer holds it longer than wait_ms.
  */
-int dbconn_barrier_begin(struct dbconn *c, struct err *e);
+int dbconn_barrier_begin(struct dbconn *c, int64_t wait_ms, struct err *e);
 void dbconn_barrier_end(struct dbconn *c);
 
 /*

@@ -270,9 +270,9 @@ engine_checkpoint(struct engine *eng, struct engine_checkpoint *out, struct err 
 
     must(eng->db != NULL && eng->job == NULL);
     *out = (struct engine_checkpoint){ 0 };
-    rc = dbconn_barrier_begin(eng->db, e);
+    rc = dbconn_barrier_begin(eng->db, eng->policy.patience_ms, e);
     if (rc == ERR_BUSY) { /* a writer is at work: later */
-        ckpt_policy_done(&eng->policy, false, eng->mark.place.off, mono_now());
+        ckpt_policy_missed(&eng->policy, mono_now());
         return 0;
     }
     if (rc != 0)

@@ -224,7 +224,7 @@ compare_files(struct compare *c, const char *meta, const struct position *pos, b
 {
     struct ltx_info *infos;
     int64_t off = 0;
-    size_t n, first;
+    size_t n = 0, first = 0;
     int rc = meta_list(meta, 0, &infos, &n, e);
 
     if (rc == 0)
