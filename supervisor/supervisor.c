@@ -1,6 +1,7 @@
 #include "supervisor/supervisor.h"
 
 #include <errno.h>
+#include <search.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -53,6 +54,7 @@ struct supervisor {
     uv_timer_t kill_timer;
     struct slot *slots;
     struct wproc *procs;
+    void *by_pid; /* tsearch tree of the running ones */
     size_t n_procs, next_start, n_alive;
     unsigned own_left; /* inotify instances that workers may still have */
     int signals;       /* SIGINT and SIGTERM so far */
@@ -61,6 +63,14 @@ struct supervisor {
 };
 
 static void end_if_done(struct supervisor *sup);
+
+static int
+compare_pids(const void *a, const void *b)
+{
+    const struct wproc *x = a, *y = b;
+
+    return (x->pid > y->pid) - (x->pid < y->pid);
+}
 
 /* --- a worker's life ------------------------------------------------------------------
  */
@@ -194,6 +204,7 @@ start_worker(struct wproc *p, struct err *e)
     }
     p->started = mono_now();
     sup->n_alive++;
+    must(tsearch(p, &sup->by_pid, compare_pids) != NULL);
     return link_open(&options, &p->link, e);
 }
 
@@ -291,6 +302,7 @@ reap(struct wproc *p)
 
     if (p->pid <= 0 || waitpid(p->pid, &status, WNOHANG) != p->pid)
         return;
+    tdelete(p, &p->sup->by_pid, compare_pids);
     p->pid = 0;
     p->sup->n_alive--;
     hub_disarm(&p->watch);
@@ -306,13 +318,34 @@ reap(struct wproc *p)
         died_while_stopping(p, status);
 }
 
+/* The worker that has ended; NULL: none, or the child is not a worker. */
+static struct wproc *
+ended_worker(struct supervisor *sup, bool *foreign)
+{
+    siginfo_t info = { 0 };
+    struct wproc key, **found;
+
+    *foreign = false;
+    if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0)
+        return NULL;
+    key.pid = info.si_pid;
+    found = tfind(&key, &sup->by_pid, compare_pids);
+    *foreign = found == NULL;
+    return found != NULL ? *found : NULL;
+}
+
 static void
 on_sigchld(uv_signal_t *h, int signum)
 {
     struct supervisor *sup = container_of(h, struct supervisor, sigchld);
+    struct wproc *p;
+    bool foreign;
 
     (void)signum;
-    for (size_t i = 0; i < sup->n_procs; i++)
+    while ((p = ended_worker(sup, &foreign)) != NULL)
+        reap(p);
+    /* A child that libuv will reap hides those behind it. */
+    for (size_t i = 0; foreign && i < sup->n_procs; i++)
         reap(&sup->procs[i]);
     end_if_done(sup);
 }

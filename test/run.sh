@@ -3,18 +3,22 @@
 #
 #   test/run.sh [options]
 #
-#   --quick           for developers: dev build, unit and scenario tests; needs no clang
+#   --quick           for developers: dev build and all its tests but torture; no clang
 #   --fuzz-seconds N  time for each fuzz target (60; 0: none)
 #   --jobs N          parallel jobs (all processors)
 #   --build FOLDER    build trees and logs (build, below the root of the source tree)
 #   --no-install      do not touch packages
 #   --help            this text
 #
-# In this order: packages that are missing are installed with apt; release, dev (ASan and
-# UBSan) and fuzz (clang) are built with warnings as errors; release and dev run the unit,
-# corpus, scenario, torture and lint tests; each fuzz target runs for a while; cppcheck,
-# clang-tidy and gcc -fanalyzer go over the program's sources. A table at the end tells what
-# passed; the exit status is 0 only if all of it did. Logs are in FOLDER/log.
+# In this order: packages that are missing are installed with apt, others are fetched with
+# npm; release, dev (ASan and UBSan) and fuzz (clang) are built with warnings as errors;
+# release and dev run the unit, corpus, scenario and torture tests, and lint is run once; each
+# fuzz target runs for a while; cppcheck, clang-tidy and gcc -fanalyzer go over the program's
+# sources. The output of what fails is shown. At the end comes a table, and a last line
+# "N passed, N failed"; the exit status is 0 only if something ran and nothing failed. What
+# was skipped counts as failed (but with --quick). Logs are in FOLDER/log.
+#
+# LITESTREAM_TEST_SLOW=N multiplies the deadlines of scenarios (3).
 set -u
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P) || exit 1
@@ -65,15 +69,18 @@ esac
 
 log=$build/log
 rows=$log/rows
-mkdir -p "$log" && : >"$rows" || exit 2
+trouble=$log/trouble # a line for each thing that failed
+mkdir -p "$log" && : >"$rows" && : >"$trouble" || exit 2
+LITESTREAM_TEST_SLOW=${LITESTREAM_TEST_SLOW:-3}
+export LITESTREAM_TEST_SLOW
 
 # --- packages ----------------------------------------------------------------------------
 
 packages="build-essential cmake ninja-build pkg-config ca-certificates git libuv1-dev
     libyaml-dev liblz4-dev libjansson-dev libcriterion-dev python3 python3-pytest sqlite3
-    strace gdb procps util-linux"
+    strace gdb procps util-linux man-db"
 $quick || packages="$packages clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14
-    cppcheck"
+    cppcheck shellcheck"
 
 missing_packages() {
     for package in $packages; do
@@ -82,7 +89,7 @@ missing_packages() {
         *) printf '%s ' "$package" ;;
         esac
     done
-    # Fetches the pinned SQLite; a newer one of another origin is as good.
+    # Fetches the pinned SQLite and the peers; npm of another origin is as good.
     command -v npm >/dev/null 2>&1 || printf 'nodejs npm '
 }
 
@@ -104,6 +111,13 @@ install_packages() {
             apt-get install -q -y --no-install-recommends $missing
 }
 
+# Fetched here, so that no test has to wait for it.
+fetch_packages() {
+    for set in "$root"/test/servers/npm/*/; do
+        "$root/test/servers/npm.sh" "$(basename "$set")" || return 1
+    done
+}
+
 # --- rows of the table -------------------------------------------------------------------
 
 now() {
@@ -119,6 +133,11 @@ say() {
     printf '\n=== %s\n' "$*"
 }
 
+# failed WHAT: remembered for the list at the end
+failed() {
+    printf '%s\n' "$*" >>"$trouble"
+}
+
 # run_logged NAME COMMAND...: one row, output in a file that is shown when it fails
 run_logged() {
     name=$1
@@ -131,6 +150,7 @@ run_logged() {
         return 0
     fi
     row "$name" 0 1 $(($(now) - start))
+    failed "$name (see $file)"
     grep -E '(error|Error|FAILED|undefined reference)' "$file" | head -n 40
     echo "... end of $file:"
     tail -n 30 "$file"
@@ -144,30 +164,6 @@ build_preset() {
         cmake --build "$build/$1" --parallel "$jobs"
 }
 
-# Cases inside Criterion and pytest programs are counted one by one, other tests as one.
-count_cases() {
-    awk '
-        function number_before(word,  m) {
-            return match($0, "[0-9]+ " word) ? substr($0, RSTART, RLENGTH) + 0 : 0
-        }
-        /^[0-9]+\/[0-9]+ Testing: / { p = 0; f = 0 }
-        /Synthesis: Tested:/ {
-            gsub(/[|:]/, " ")
-            for (i = 1; i < NF; i++) {
-                if ($i == "Passing") p += $(i + 1)
-                if ($i == "Failing" || $i == "Crashing") f += $(i + 1)
-            }
-        }
-        /^[0-9]+ (passed|failed|error|skipped).* in [0-9.]+s/ {
-            p += number_before("passed")
-            f += number_before("failed") + number_before("error")
-        }
-        /^Test Passed\./ { passed += p > 0 ? p : 1 }
-        /^Test Failed\./ { passed += p; failed += f > 0 ? f : 1 }
-        END { print passed + 0, failed + 0 }
-    ' "$1"
-}
-
 # A program built with a sanitizer of an older compiler may die at its start where the kernel
 # randomises addresses widely.
 fixed_addresses=
@@ -179,18 +175,24 @@ fi
 test_label() {
     say "$1: $2 tests"
     start=$(now)
-    file=$build/$1/Testing/Temporary/LastTest.log
-    rm -f "$file"
+    report=$log/$1_$2.xml
+    counted=$log/$1_$2.count
+    rm -f "$report"
     wrap=
     [ "$1" = release ] || wrap=$fixed_addresses
     $wrap ctest --test-dir "$build/$1" -L "^$2\$" --parallel "$jobs" --output-on-failure \
-        --no-tests=ignore
+        --no-tests=error --test-output-size-passed 1000000 --test-output-size-failed 4000000 \
+        --output-junit "$report"
     rc=$?
-    set -- "$1" "$2" $(if [ -f "$file" ]; then count_cases "$file"; else echo 0 0; fi)
-    failed=$4
-    [ $rc -eq 0 ] || [ "$failed" -gt 0 ] || failed=1 # could not even be run
-    cp -f "$file" "$log/$1_$2.log" 2>/dev/null
-    [ $(($3 + failed)) -eq 0 ] || row "$1 $2" "$3" "$failed" $(($(now) - start))
+    "$python" -B "$root/test/count.py" "$report" >"$counted" || echo 0 1 0 >"$counted"
+    sed -n "2,\$s/^/$1 /p" "$counted" >>"$trouble"
+    read -r good bad skipped <"$counted"
+    $quick || bad=$((bad + skipped))
+    if [ $rc -ne 0 ] && [ "$bad" -eq 0 ]; then # nothing was run, or the count is wrong
+        bad=1
+        failed "$1 $2: ctest ended with status $rc"
+    fi
+    row "$1 $2" "$good" "$bad" $(($(now) - start))
 }
 
 # One fuzz target; called through xargs: fuzz_one PROGRAM
@@ -212,6 +214,7 @@ fuzz_one() {
         echo "fuzz $target failed, end of $log/fuzz_$target.log:"
         tail -n 40 "$log/fuzz_$target.log"
         echo failed >>"$log/fuzz.result"
+        failed "fuzz $target (see $log/fuzz_$target.log)"
     fi
 }
 
@@ -230,6 +233,7 @@ fuzz_all() {
         fi
     done
     wait
+    [ -s "$log/fuzz.result" ] || echo failed >"$log/fuzz.result" # there are no targets
     row fuzz "$(grep -c passed "$log/fuzz.result")" "$(grep -c failed "$log/fuzz.result")" \
         $(($(now) - start))
 }
@@ -241,35 +245,49 @@ analyse() {
     "$python" -B "$root/test/lint/static.py" "$1" "$build/$2" "$jobs" >"$log/$1.log" 2>&1
     rc=$?
     cat "$log/$1.log"
-    set -- "$1" $(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$log/$1.log")
-    if [ $# -ne 3 ] || { [ $rc -ne 0 ] && [ "$3" -eq 0 ]; }; then
-        set -- "$1" "${2:-0}" 1
+    read -r good bad <<end
+$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$log/$1.log")
+end
+    if [ -z "$bad" ] || { [ $rc -ne 0 ] && [ "$bad" -eq 0 ]; }; then
+        good=0
+        bad=1
     fi
-    row "$1" "$2" "$3" $(($(now) - start))
+    [ "$bad" -eq 0 ] || failed "$1: $bad files (see $log/$1.log)"
+    row "$1" "$good" "$bad" $(($(now) - start))
 }
 
-table() {
+# The table, what failed, and the sum; ends the program.
+finish() {
     awk -F'|' '
         BEGIN { print ""; format = "%-22s %8s %8s %8s\n"
             printf format, "suite", "passed", "failed", "seconds" }
         { printf format, $1, $2, $3, $4; p += $2; f += $3; s += $4 }
-        END { printf format, "all", p, f, s; exit f > 0 || NR == 0 }
+        END { printf format, "all", p, f, s }
     ' "$rows"
+    if [ -s "$trouble" ]; then
+        printf '\nNot passed:\n'
+        sed 's/^/    /' "$trouble"
+    fi
+    echo
+    awk -F'|' '{ p += $2; f += $3 } END { print p + 0 " passed, " f + 0 " failed"
+        exit f > 0 || p == 0 }' "$rows"
+    exit
 }
 
 # --- all of it ---------------------------------------------------------------------------
 
 if $install; then
-    run_logged packages install_packages || { table; exit 1; }
+    run_logged packages install_packages || finish
 fi
+run_logged "npm packages" fetch_packages
 
 if $quick; then
     if run_logged "build dev" build_preset dev; then
-        test_label dev unit
-        test_label dev scenario
+        for label in unit corpus scenario lint; do
+            test_label dev $label
+        done
     fi
-    table
-    exit
+    finish
 fi
 
 for preset in release dev; do
@@ -287,5 +305,4 @@ fi
 analyse cppcheck release
 analyse clang-tidy fuzz
 analyse gcc-analyzer release
-table
-exit
+finish

@@ -243,6 +243,7 @@ until(struct mono t)
 }
 
 static void on_timer(uv_timer_t *h);
+static void on_now(uv_idle_t *h);
 
 static void
 schedule(struct worker *w)
@@ -257,11 +258,10 @@ schedule(struct worker *w)
         wait = worker_due_ms(w);
     else
         wait = sooner(until(w->retry_at), until(w->again_at));
-    if (w->kicked)
-        wait = 0;
-    if (wait < 0)
-        uv_timer_stop(&w->timer);
-    else
+    uv_timer_stop(&w->timer);
+    if (wait == 0)
+        uv_idle_start(&w->now, on_now);
+    else if (wait > 0)
         uv_timer_start(&w->timer, on_timer, (uint64_t)wait, 0);
 }
 
@@ -270,11 +270,9 @@ schedule(struct worker *w)
  * and kicks. While the engine writes a large file nothing else starts.
  */
 static void
-on_timer(uv_timer_t *h)
+do_what_is_due(struct worker *w)
 {
-    struct worker *w = container_of(h, struct worker, timer);
-
-    w->kicked = false;
+    uv_idle_stop(&w->now);
     if (!engine_busy(w->eng)) {
         if (w->state == WS_STARTING || w->state == WS_WAITING)
             try_open(w);
@@ -287,12 +285,23 @@ on_timer(uv_timer_t *h)
     schedule(w);
 }
 
+static void
+on_timer(uv_timer_t *h)
+{
+    do_what_is_due(container_of(h, struct worker, timer));
+}
+
+static void
+on_now(uv_idle_t *h)
+{
+    do_what_is_due(container_of(h, struct worker, now));
+}
+
 void
 worker_kick(struct worker *w)
 {
-    w->kicked = true;
     if (!w->end.closing)
-        uv_timer_start(&w->timer, on_timer, 0, 0);
+        uv_idle_start(&w->now, on_now);
 }
 
 /* --- messages -------------------------------------------------------------------------
@@ -365,6 +374,7 @@ worker_init(struct worker *w, const struct worker_start *start, struct err *e)
     must(w->n_replicas <= SLOT_MAX_REPLICAS);
     must(uv_loop_init(&w->loop) == 0);
     must(uv_timer_init(&w->loop, &w->timer) == 0);
+    must(uv_idle_init(&w->loop, &w->now) == 0);
     w->db_dir = path_dir(db->path);
     w->wal_path = mem_printf("%s-wal", db->path);
     w->eng = engine_new(&w->loop, &engine, worker_on_engine_done, w);

@@ -49,7 +49,8 @@ struct worker {
     const struct worker_start *start;
     uv_loop_t loop;
     uv_timer_t timer; /* the next thing that is due by time */
-    bool kicked;
+    uv_idle_t now;    /* active: something is due at once; a timer of 0 ms would starve the
+                         channel and the uploads, for libuv runs it before it polls */
     struct link *link;
     unsigned state; /* enum worker_state */
 

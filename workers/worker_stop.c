@@ -261,6 +261,7 @@ finish(struct worker *w)
     worker_fail_requests(w, w->end.failed ? &w->end.err : &e);
     worker_close_db(w);
     uv_timer_stop(&w->timer);
+    uv_close((uv_handle_t *)&w->now, NULL);
     w->n_open_replicas++; /* ours: the end is reached once, after the last of them */
     for (unsigned i = 0; i < w->n_replicas; i++) {
         struct replica *r = w->replicas[i];
