@@ -1,0 +1,90 @@
+/* What must not get lost between an application, its WAL and the L0 files. */
+#include <unistd.h>
+
+#include <criterion/criterion.h>
+
+#include "common/wal/wal_scan.h"
+#include "test/unit/support/tmp.h"
+#include "test/unit/workers/rig.h"
+
+static struct rig r;
+
+static void
+with_table(void)
+{
+    rig_start(&r);
+    cr_assert_eq(app_sql(r.app[0],
+                     "PRAGMA page_size = 1024; PRAGMA journal_mode = wal;"
+                     "PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = 10;"
+                     "PRAGMA synchronous = FULL;"
+                     "CREATE TABLE t (id INTEGER PRIMARY KEY, b BLOB);"
+                     "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n"
+                     " WHERE i < 50) INSERT INTO t SELECT i, noise(i, 700) FROM n"),
+        0);
+    rig_open(&r);
+    cr_assert(rig_sync(&r));
+    cr_assert(rig_equal(&r));
+}
+
+TestSuite(engine, .init = with_table);
+
+static void
+done(void)
+{
+    cr_assert(rig_sync(&r), "%s", r.err.text);
+    cr_assert(rig_equal(&r));
+    rig_stop(&r);
+}
+
+Test(engine, captures_a_commit_that_lies_over_a_longer_rolled_back_spill)
+{
+    /* More dirty pages than the cache holds: they go to the WAL before any commit. */
+    app_sql(r.app[0], "BEGIN; UPDATE t SET b = noise(id + 1000, 700)");
+    cr_assert(rig_sync(&r));
+    app_sql(r.app[0], "ROLLBACK");
+    app_sql(r.app[0], "UPDATE t SET b = noise(7, 700) WHERE id = 7");
+    done();
+}
+
+Test(engine, seals_a_commit_that_lies_over_a_longer_rolled_back_spill)
+{
+    struct engine_checkpoint c;
+    struct err e;
+
+    app_sql(r.app[0], "BEGIN; UPDATE t SET b = noise(id + 1000, 700)");
+    cr_assert(rig_sync(&r));
+    app_sql(r.app[0], "ROLLBACK");
+    app_sql(r.app[0], "UPDATE t SET b = noise(7, 700) WHERE id = 7");
+    cr_assert_eq(engine_checkpoint(r.eng, &c, &e), 0);
+    app_sql(r.app[0], "UPDATE t SET b = noise(8, 700) WHERE id = 8");
+    done();
+}
+
+/*
+ * The frames of the commit are in the WAL, the wal-index does not know of them yet, and
+ * the writer is gone: as long as anybody has the database open nobody recovers them.
+ */
+Test(engine, does_not_capture_a_commit_whose_writer_died_before_it_counted)
+{
+    app_die_at(r.app[0], APP_WAL_SYNC, 1);
+    cr_assert_eq(app_sql(r.app[0], "UPDATE t SET b = noise(3, 700) WHERE id < 9"),
+        APP_DIED);
+    done();
+}
+
+Test(engine, captures_what_overwrites_a_commit_that_never_counted)
+{
+    app_die_at(r.app[0], APP_WAL_SYNC, 1);
+    cr_assert_eq(app_sql(r.app[0], "UPDATE t SET b = noise(3, 700) WHERE id < 9"),
+        APP_DIED);
+    cr_assert(rig_sync(&r));
+    for (int i = 1; i < 12; i++) {
+        cr_assert_eq(
+            app_sql(r.app[1], "UPDATE t SET b = zeroblob(%d) WHERE id = %d", i, i), 0);
+        if (i % 3 == 0) {
+            cr_assert(rig_sync(&r));
+            cr_assert(rig_equal(&r));
+        }
+    }
+    done();
+}
