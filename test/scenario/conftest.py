@@ -40,3 +40,19 @@ def replica(tmp_path):
         url = "file://" + path
 
     return Folder
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """tiny(size): an empty file system of that size (lib.TinyFs)."""
+    if not lib.can_mount():
+        pytest.skip("namespaces cannot be made here: unshare -rm is refused")
+    made = []
+
+    def make(size):
+        made.append(lib.TinyFs(tmp_path / f"tiny-{len(made)}", size))
+        return made[-1]
+
+    yield make
+    for fs in made:
+        fs.close()

@@ -5,6 +5,7 @@ deadline. LITESTREAM_TEST_SLOW multiplies the deadlines on a slow machine.
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -12,10 +13,15 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import sys
 import time
+
+import disk
 
 SLOW = float(os.environ.get("LITESTREAM_TEST_SLOW", "1"))
 POLL = 0.02
+HERE = os.path.dirname(os.path.abspath(__file__))
+PYTHON = sys.executable
 
 # What the sanitizers of an instrumented program write when they have found something.
 REPORT = re.compile(
@@ -88,6 +94,25 @@ def descendants(pid):
     return below
 
 
+def descriptors(pid):
+    """{descriptor: what it is}, without the numbers of sockets, pipes and the like."""
+    found = {}
+    with contextlib.suppress(OSError):
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):  # closed since
+                link = os.readlink(f"/proc/{pid}/fd/{fd}")
+                found[int(fd)] = re.sub(r":\[\d+\]$", "", link)
+    return found
+
+
+def threads(pid):
+    """How many threads a process has, 0: there is no such process."""
+    try:
+        return len(os.listdir(f"/proc/{pid}/task"))
+    except OSError:
+        return 0
+
+
 class Process:
     """A program in the background; stdout and stderr go to one file."""
 
@@ -151,6 +176,23 @@ class Process:
         """Pids of the direct children that live."""
         self._note_children()
         return sorted(p for p in descendants(self.pid) if (_stat(p) or (0,))[0] == self.pid)
+
+    def worker_of(self, db):
+        """Pid of the worker that has this database open, None: none (yet)."""
+        for pid in self.workers():
+            if str(db) in descriptors(pid).values():
+                return pid
+        return None
+
+    def wait_worker(self, db, other_than=None, timeout=30.0):
+        """Waits for the worker of a database to have it open; its pid."""
+
+        def found():
+            assert self.running(), f"ended with {self.status()}:\n{self.output()}"
+            pid = self.worker_of(db)
+            return pid if pid != other_than else None
+
+        return wait_until(found, timeout, f"worker of {db}")
 
     def orphans(self):
         """Pids of processes once below this one that live although it does not."""
@@ -227,23 +269,24 @@ class Litestream:
             f.write(config if isinstance(config, str) else json.dumps(config, indent=2))
         return path
 
-    def start(self, *args, env=None, cwd=None, binary=None):
-        """Any command, in the background."""
+    def start(self, *args, env=None, cwd=None, binary=None, prefix=()):
+        """Any command, in the background; prefix: a command that runs it (TinyFs.inside)."""
         log = os.path.join(self.folder, f"process-{len(self.processes)}.log")
-        p = Process([binary or program("litestream"), *args], log, env, cwd)
+        p = Process([*prefix, binary or program("litestream"), *args], log, env, cwd)
         self.processes.append(p)
         return p
 
     def replicate(self, *args, config=None, **more):
         """`litestream replicate`, with a configuration or with DB and URLs."""
-        flags = ["-config", self.config(config)] if config is not None else []
+        name = f"litestream-{len(self.processes)}.yml"
+        flags = ["-config", self.config(config, name)] if config is not None else []
         return self.start("replicate", *flags, *args, **more)
 
-    def run(self, *args, status=0, timeout=120.0, env=None, cwd=None, binary=None):
+    def run(self, *args, status=0, timeout=120.0, env=None, cwd=None, binary=None, prefix=()):
         """A one-shot command to its end; returns stdout, stderr and returncode. Status None:
         any."""
         done = subprocess.run(
-            [binary or program("litestream"), *map(str, args)],
+            [*prefix, binary or program("litestream"), *map(str, args)],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -272,6 +315,23 @@ class Litestream:
             return done.returncode == 0 and Ledger.committed(output) >= n and output
 
         return wait_until(newest, timeout, f"transaction {n} on {url}")
+
+    def wait_caught_up(self, db, folder, timeout=30.0):
+        """Waits until a file replica holds everything that a database at rest has in its
+        WAL."""
+        wait_until(lambda: disk.has_all(db, folder), timeout, f"{folder} to have all of {db}")
+
+    def assert_restores(self, url, source):
+        """The newest state on a replica is a source at rest, page by page; its path."""
+        restored = self.restore(url)
+        assert_same(source, restored)
+        return restored
+
+    def writer(self, db, prefix=(), **settings):
+        """Starts a LedgerWriter."""
+        w = LedgerWriter(db, os.path.join(self.folder, f"writer-{len(self.processes)}"), prefix, settings)
+        self.processes.append(w.process)
+        return w
 
     def clean_up(self):
         return [t for p in reversed(self.processes) for t in p.clean_up()]
@@ -335,6 +395,19 @@ def dump(path, own_tables=True):
     return [line for line in lines if own_tables or "_litestream_" not in line]
 
 
+def content_hash(path):
+    """Of everything the application sees: schema and rows."""
+    h = hashlib.sha256()
+    for line in dump(path, own_tables=False):
+        h.update(line.encode("utf-8", "surrogateescape") + b"\n")
+    return h.hexdigest()
+
+
+def image_hash(path):
+    """Of the committed state, byte by byte."""
+    return hashlib.sha256(image(path)[1]).hexdigest()
+
+
 def assert_healthy(path):
     con = connect(path, wal=False)
     try:
@@ -393,6 +466,87 @@ class Ledger:
             con.close()
         assert (last or 0) == rows == total, f"rows {first}..{last}: {rows}, total {total}"
         return total
+
+
+class LedgerWriter:
+    """A process that adds transactions to a Ledger until it is stopped (ledger_writer.py)."""
+
+    def __init__(self, db, name, prefix, settings):
+        self.acks = name
+        script = os.path.join(HERE, "ledger_writer.py")
+        args = [PYTHON, "-B", script, str(db), self.acks, json.dumps(settings)]
+        self.process = Process([*prefix, *args], name + ".log")
+
+    def committed(self):
+        """The last transaction whose COMMIT has returned, 0: none yet."""
+        try:
+            with open(self.acks, encoding="ascii") as f:
+                return int(f.read() or "0")
+        except FileNotFoundError:
+            return 0
+
+    def wait_committed(self, n, timeout=30.0):
+        """Waits for transaction n."""
+
+        def there():
+            return self.committed() >= n or not self.process.running()
+
+        wait_until(there, timeout, f"transaction {n}")
+        assert self.committed() >= n, f"the writer ended early:\n{self.process.output()}"
+
+    def stop(self):
+        """Ends it after the transaction under way; the last one that was committed."""
+        self.process.stop()
+        return self.committed()
+
+    def slowest(self):
+        """Seconds of the longest transaction; known when it has ended."""
+        with open(self.acks + ".slowest", encoding="ascii") as f:
+            return float(f.read())
+
+
+class TinyFs:
+    """A small tmpfs in a mount namespace of its own: .inside is the prefix of commands that
+    see it at .mount, .path is where others see it."""
+
+    def __init__(self, mount, size):
+        self.mount = str(mount)
+        os.makedirs(self.mount, exist_ok=True)
+        script = 'mount -t tmpfs -o "size=$1,mode=700" tiny "$2" && echo ready && exec cat'
+        self._holder = subprocess.Popen(
+            ["unshare", "-rm", "sh", "-c", script, "sh", str(size), self.mount],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        if self._holder.stdout.readline() != b"ready\n":
+            self.close()
+            raise RuntimeError("no tmpfs can be mounted in a namespace here")
+        pid = self._holder.pid
+        self.inside = ["nsenter", f"--target={pid}", "--user", "--mount", "--preserve-credentials"]
+        self.path = f"/proc/{pid}/root{self.mount}"
+
+    def free(self):
+        s = os.statvfs(self.path)
+        return s.f_bavail * s.f_frsize
+
+    def fill(self, leave=0):
+        """Takes all space but about so many bytes; returns what removes it again."""
+        ballast = os.path.join(self.path, "ballast")
+        with open(ballast, "ab", buffering=0) as f:
+            with contextlib.suppress(OSError):
+                while self.free() > leave:
+                    f.write(b"x" * min(1 << 16, self.free() - leave))
+        return lambda: os.unlink(ballast)
+
+    def close(self):
+        self._holder.stdin.close()
+        self._holder.wait()
+        self._holder.stdout.close()
+
+
+def can_mount():
+    """May a user make namespaces here? (Some containers forbid it.)"""
+    return subprocess.run(["unshare", "-rm", "true"], stderr=subprocess.DEVNULL).returncode == 0
 
 
 def remove_database(path):

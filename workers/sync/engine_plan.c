@@ -62,10 +62,15 @@ engine_plan_increment(struct engine *eng, const struct wal_header *h, int64_t li
     eng->scan_started = true;
     rc = wal_scan_run(eng->scan, eng->wal_fd, limit, NULL, &res, e);
     if (rc == 0 && res.n_commits == 0) {
-        /* What is remembered must have been judged: look at it, then scan once more. */
-        look_remember(eng->wal_fd, eng->mark.place.off, res.valid_end.off, h->page_size,
-            &eng->seen);
+        int64_t end = res.valid_end.off;
+
+        /* What is remembered must have been judged: look at it, then scan once more. When
+         * there are more frames by then, the one at the old end will not change any more
+         * and tells nothing of the commit that follows. */
+        look_remember(eng->wal_fd, eng->mark.place.off, end, h->page_size, &eng->seen);
         rc = wal_scan_run(eng->scan, eng->wal_fd, limit, NULL, &res, e);
+        if (res.valid_end.off != end)
+            eng->seen.set = false;
     }
     if (rc != 0)
         return err_wrap(e, "read WAL");

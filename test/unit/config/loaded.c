@@ -47,8 +47,7 @@ loaded_replica(const char *keys)
 {
     char text[4096];
 
-    snprintf(text, sizeof(text),
-        "dbs:\n  - path: /data/app.db\n    replica:\n%s", keys);
+    snprintf(text, sizeof(text), "dbs:\n  - path: /data/app.db\n    replica:\n%s", keys);
     return loaded(text);
 }
 

@@ -6,7 +6,8 @@
 
 #include "config/config.h"
 
-/* Variables that tests see: A=1, HOST=example.com, KEY=k$y, EMPTY= and those of loaded_set. */
+/* Variables that tests see: A=1, HOST=example.com, KEY=k$y, EMPTY= and those of
+ * loaded_set. */
 const char *loaded_env(const char *name);
 void loaded_set(const char *name, const char *value); /* one at a time */
 

@@ -70,7 +70,10 @@ Test(expand, follows_the_rules)
         { "$DOLLAR", "$A", 0 },
         { "${A}$A$A", "111", 0 },
         { "x${A\ny}z", "xz", 1 },
-        { "\xc3\xa4$A\xc3\xa4", "\xc3\xa4" "1\xc3\xa4", 0 },
+        { "\xc3\xa4$A\xc3\xa4",
+            "\xc3\xa4"
+            "1\xc3\xa4",
+            0 },
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

@@ -49,13 +49,14 @@ Test(load, lists_replace_the_default_ones)
 
 Test(load, null_is_absent_but_empties_strings_and_lists)
 {
-    struct config *c = loaded("snapshot:\n"
-                              "socket:\n  path:\n  enabled:\n  permissions:\n"
-                              "l0-retention:\nretention:\n  enabled: ~\nlogging: null\n"
-                              "addr:\nexec: NULL\nvalidation: {interval: }\n"
-                              "dbs:\n  - path: /a\n    monitor-interval:\n"
-                              "    min-checkpoint-page-count:\n    snapshot:\n"
-                              "    replica: {path: /r, sync-interval: , auto-recover: }\n");
+    struct config *c =
+        loaded("snapshot:\n"
+               "socket:\n  path:\n  enabled:\n  permissions:\n"
+               "l0-retention:\nretention:\n  enabled: ~\nlogging: null\n"
+               "addr:\nexec: NULL\nvalidation: {interval: }\n"
+               "dbs:\n  - path: /a\n    monitor-interval:\n"
+               "    min-checkpoint-page-count:\n    snapshot:\n"
+               "    replica: {path: /r, sync-interval: , auto-recover: }\n");
 
     cr_expect_eq(c->snapshot.interval_ns, 24 * DURATION_HOUR);
     cr_expect_str_eq(c->socket.path, "");
@@ -113,11 +114,12 @@ Test(load, databases_have_defaults_and_absolute_paths)
 
     setenv("HOME", "/home/me", 1);
     cr_assert_not_null(getcwd(cwd, sizeof(cwd)));
-    c = loaded("dbs:\n"
-               "  - {path: 'sqlite:///data//x/../a.db', replica: {path: '~/backup'}}\n"
-               "  - {path: ~/b.db, meta-path: ~/meta, replica: {path: rel/./p}}\n"
-               "  - {path: c.db, truncate-page-n: 0, replica: {url: 'file://host/p%20q#f'}}\n"
-               "  - {dir: ~/dbs, pattern: '*.db', meta-dir: /m, replica: {path: /r}}\n");
+    c = loaded(
+        "dbs:\n"
+        "  - {path: 'sqlite:///data//x/../a.db', replica: {path: '~/backup'}}\n"
+        "  - {path: ~/b.db, meta-path: ~/meta, replica: {path: rel/./p}}\n"
+        "  - {path: c.db, truncate-page-n: 0, replica: {url: 'file://host/p%20q#f'}}\n"
+        "  - {dir: ~/dbs, pattern: '*.db', meta-dir: /m, replica: {path: /r}}\n");
     cr_assert_eq(c->n_dbs, 4);
     db = &c->dbs[0];
     cr_expect_str_eq(db->path, "/data/a.db");
@@ -176,13 +178,14 @@ Test(load, hooks_come_in_every_form)
 
 Test(load, maps_may_be_merged_and_own_keys_win)
 {
-    struct config *c = loaded("x-base: &base\n  type: s3\n  bucket: base\n  region: r1\n"
-                              "x-more: &more\n  <<: *base\n  region: r2\n"
-                              "dbs:\n  - path: /a\n    replica:\n      path: p\n      bucket: own\n"
-                              "      <<: *more\n"
-                              "  - path: /b\n    replica:\n      <<: [{bucket: first}, *base]\n"
-                              "      path: q\n"
-                              "  - &c\n    path: /c\n    replica: {path: /r}\n    watch: no\n");
+    struct config *c =
+        loaded("x-base: &base\n  type: s3\n  bucket: base\n  region: r1\n"
+               "x-more: &more\n  <<: *base\n  region: r2\n"
+               "dbs:\n  - path: /a\n    replica:\n      path: p\n      bucket: own\n"
+               "      <<: *more\n"
+               "  - path: /b\n    replica:\n      <<: [{bucket: first}, *base]\n"
+               "      path: q\n"
+               "  - &c\n    path: /c\n    replica: {path: /r}\n    watch: no\n");
 
     cr_expect_str_eq(c->dbs[0].replicas[0].bucket, "own");
     cr_expect_str_eq(c->dbs[0].replicas[0].region, "r2");

@@ -65,11 +65,13 @@ Test(notice, says_what_has_no_effect)
 Test(notice, says_what_is_dangerous)
 {
     static const char *const rows[][2] = {
-        { "l0-retention: 10\n", "1: `l0-retention: 10` is a number of nanoseconds; write a "
-                                "unit, as in `10s`\n" },
+        { "l0-retention: 10\n",
+            "1: `l0-retention: 10` is a number of nanoseconds; write a "
+            "unit, as in `10s`\n" },
         { "l0-retention: 0\nshutdown-sync-interval: 1000000\n", "" },
-        { "socket: {permissions: 600}\n", "1: `socket.permissions: 600` is a decimal number and "
-                                          "means mode 01130; write 0600 for an octal one\n" },
+        { "socket: {permissions: 600}\n",
+            "1: `socket.permissions: 600` is a decimal number and "
+            "means mode 01130; write 0600 for an octal one\n" },
         { "socket: {permissions: 0600}\n", "" },
         { "socket: {permissions: 384}\n", "" },
         { "snapshot:\n  interval: 24h\n  retention: 1h\n",
@@ -150,7 +152,8 @@ Test(notice, are_bounded_and_in_the_order_of_lines)
 Test(notice, good_files_are_silent)
 {
     cr_expect_str_eq(noticed(DB("path: /r")), "");
-    cr_expect_str_eq(noticed("access-key-id: a\nsecret-access-key: b\nhost: h\nuser: u\n" DB(
-                         "url: 's3://b/p', region: eu, skip-verify: true")),
+    cr_expect_str_eq(
+        noticed("access-key-id: a\nsecret-access-key: b\nhost: h\nuser: u\n" DB(
+            "url: 's3://b/p', region: eu, skip-verify: true")),
         "");
 }

@@ -24,8 +24,8 @@ expect_all(const struct row *rows, size_t n)
     for (size_t i = 0; i < n; i++) {
         const char *got = refused(rows[i].text);
 
-        cr_expect_str_eq(
-            got, rows[i].error, "%s\ngot:  %s\nwant: %s", rows[i].text, got, rows[i].error);
+        cr_expect_str_eq(got, rows[i].error, "%s\ngot:  %s\nwant: %s", rows[i].text, got,
+            rows[i].error);
     }
 }
 
@@ -39,7 +39,8 @@ Test(refused, syntax)
         { "addr: [\n", "t.yml: yaml: line 1: did not find expected node content" },
         { "addr: \"x\n", "t.yml: yaml: line 2: found unexpected end of stream" },
         { "dbs: *nope\n", "t.yml: line 1: yaml: unknown anchor 'nope' referenced" },
-        { "x: 1\na: &a {<<: *a}\n", "t.yml: line 2: yaml: anchor 'a' value contains itself" },
+        { "x: 1\na: &a {<<: *a}\n",
+            "t.yml: line 2: yaml: anchor 'a' value contains itself" },
         { "<<: 5\n",
             "t.yml: line 1: yaml: map merge requires map or sequence of maps as the value" },
         { "<<: [5]\n",
@@ -56,47 +57,60 @@ Test(refused, syntax)
 Test(refused, types)
 {
     static const struct row rows[] = {
-        { "- a\n", "t.yml: yaml: unmarshal errors:\n  line 1: cannot unmarshal !!seq into map" },
+        { "- a\n",
+            "t.yml: yaml: unmarshal errors:\n  line 1: cannot unmarshal !!seq into map" },
         { "text\n",
             "t.yml: yaml: unmarshal errors:\n  line 1: cannot unmarshal !!str `text` into map" },
-        { "l0-retention: 1d\n", "t.yml: yaml: unmarshal errors:\n  line 1: cannot unmarshal "
-                                "!!str `1d` into time.Duration" },
+        { "l0-retention: 1d\n",
+            "t.yml: yaml: unmarshal errors:\n  line 1: cannot unmarshal "
+            "!!str `1d` into time.Duration" },
         { "l0-retention: \"10\"\n", "t.yml: yaml: unmarshal errors:\n  line 1: cannot "
                                     "unmarshal !!str `10` into time.Duration" },
-        { "verify-compaction: \"true\"\n", "t.yml: yaml: unmarshal errors:\n  line 1: cannot "
-                                           "unmarshal !!str `true` into bool" },
+        { "verify-compaction: \"true\"\n",
+            "t.yml: yaml: unmarshal errors:\n  line 1: cannot "
+            "unmarshal !!str `true` into bool" },
         { "verify-compaction: 1\n", "t.yml: yaml: unmarshal errors:\n  line 1: cannot "
                                     "unmarshal !!int `1` into bool" },
-        { "exec: {a: b}\n", "t.yml: yaml: unmarshal errors:\n  line 1: cannot unmarshal !!map "
-                            "into string" },
-        { "addr: [a]\n", "t.yml: yaml: unmarshal errors:\n  line 1: cannot unmarshal !!seq into "
-                         "string" },
-        { "socket: 5\n", "t.yml: yaml: unmarshal errors:\n  line 1: cannot unmarshal !!int `5` "
-                         "into map" },
+        { "exec: {a: b}\n",
+            "t.yml: yaml: unmarshal errors:\n  line 1: cannot unmarshal !!map "
+            "into string" },
+        { "addr: [a]\n",
+            "t.yml: yaml: unmarshal errors:\n  line 1: cannot unmarshal !!seq into "
+            "string" },
+        { "socket: 5\n",
+            "t.yml: yaml: unmarshal errors:\n  line 1: cannot unmarshal !!int `5` "
+            "into map" },
         { "socket: {permissions: rw-rw-rw-rw}\n",
             "t.yml: yaml: unmarshal errors:\n  line 1: cannot unmarshal !!str `rw-rw-r...` into "
             "uint32" },
-        { "socket:\n  permissions: -1\n", "t.yml: yaml: unmarshal errors:\n  line 2: cannot "
-                                          "unmarshal !!int `-1` into uint32" },
-        { "dbs: {path: x}\n", "t.yml: yaml: unmarshal errors:\n  line 1: cannot unmarshal !!map "
-                              "into list" },
-        { "dbs: [x]\n", "t.yml: yaml: unmarshal errors:\n  line 1: cannot unmarshal !!str `x` "
-                        "into map" },
-        { "levels: 5m\n", "t.yml: yaml: unmarshal errors:\n  line 1: cannot unmarshal !!str "
-                          "`5m` into list" },
-        { DB("url: [x]"), "t.yml: yaml: unmarshal errors:\n  line 3: cannot unmarshal !!seq "
-                          "into string" },
+        { "socket:\n  permissions: -1\n",
+            "t.yml: yaml: unmarshal errors:\n  line 2: cannot "
+            "unmarshal !!int `-1` into uint32" },
+        { "dbs: {path: x}\n",
+            "t.yml: yaml: unmarshal errors:\n  line 1: cannot unmarshal !!map "
+            "into list" },
+        { "dbs: [x]\n",
+            "t.yml: yaml: unmarshal errors:\n  line 1: cannot unmarshal !!str `x` "
+            "into map" },
+        { "levels: 5m\n",
+            "t.yml: yaml: unmarshal errors:\n  line 1: cannot unmarshal !!str "
+            "`5m` into list" },
+        { DB("url: [x]"),
+            "t.yml: yaml: unmarshal errors:\n  line 3: cannot unmarshal !!seq "
+            "into string" },
         { DB("type: nats, root-cas: /ca.pem"),
             "t.yml: yaml: unmarshal errors:\n  line 3: cannot unmarshal !!str `/ca.pem` into "
             "[]string" },
         { DB("root-cas: [{a: b}]"), "t.yml: yaml: unmarshal errors:\n  line 3: cannot "
                                     "unmarshal !!map into string" },
-        { DB("concurrency: two"), "t.yml: yaml: unmarshal errors:\n  line 3: cannot unmarshal "
-                                  "!!str `two` into int" },
+        { DB("concurrency: two"),
+            "t.yml: yaml: unmarshal errors:\n  line 3: cannot unmarshal "
+            "!!str `two` into int" },
         { "dbs:\n  - path: a\n    max-sync-wal-bytes: 64MB\n",
             "t.yml: yaml: unmarshal errors:\n  line 3: cannot unmarshal !!str `64MB` into int64" },
-        { "? [a]\n: b\n", "t.yml: yaml: unmarshal errors:\n  line 1: cannot unmarshal !!seq into "
-                          "string" },
+        { "? [a]\n: b\n",
+            "t.yml: yaml: unmarshal errors:\n  line 1: cannot unmarshal !!seq into "
+            "string" },
         { "l0-retention: 1d\nverify-compaction: 2\nsnapshot: {interval: x}\n",
             "t.yml: yaml: unmarshal errors:\n  line 1: cannot unmarshal !!str `1d` into "
             "time.Duration\n  line 2: cannot unmarshal !!int `2` into bool\n  line 3: cannot "
@@ -122,15 +136,19 @@ Test(refused, values_at_the_top)
     static const struct row rows[] = {
         { "addr: localhost\n",
             "t.yml: line 1: must specify port for bind address: \"localhost\"" },
-        { "addr: \"[::1]\"\n", "t.yml: line 1: must specify port for bind address: \"[::1]\"" },
-        { "addr: 'host:'\n", "t.yml: line 1: must specify port for bind address: \"host:\"" },
-        { "levels: [{interval: 0}]\n", "t.yml: line 1: levels[0].interval: compaction interval "
-                                       "must be greater than 0 (got 0s)" },
+        { "addr: \"[::1]\"\n",
+            "t.yml: line 1: must specify port for bind address: \"[::1]\"" },
+        { "addr: 'host:'\n",
+            "t.yml: line 1: must specify port for bind address: \"host:\"" },
+        { "levels: [{interval: 0}]\n",
+            "t.yml: line 1: levels[0].interval: compaction interval "
+            "must be greater than 0 (got 0s)" },
         { "levels:\n  - interval: 1m\n  - interval: -1s\n",
             "t.yml: line 3: levels[1].interval: compaction interval must be greater than 0 "
             "(got -1s)" },
-        { "levels:\n  - {}\n", "t.yml: line 2: levels[0].interval: compaction interval must be "
-                               "greater than 0 (got 0s)" },
+        { "levels:\n  - {}\n",
+            "t.yml: line 2: levels[0].interval: compaction interval must be "
+            "greater than 0 (got 0s)" },
         { "levels: [null]\n", "t.yml: line 1: levels[0]: an entry must not be empty" },
         { "levels: [{interval: 1m, retention: -1h}]\n",
             "t.yml: line 1: levels[0].retention: level retention must not be negative (got "
@@ -138,19 +156,23 @@ Test(refused, values_at_the_top)
         { "levels: [{interval: 1m}, {interval: 1m}, {interval: 1m}, {interval: 1m}, {interval: "
           "1m}, {interval: 1m}, {interval: 1m}, {interval: 1m}, {interval: 1m}]\n",
             "t.yml: line 1: cannot open store: compaction level cannot exceed 8" },
-        { "snapshot:\n  interval: 0\n", "t.yml: line 2: snapshot.interval: snapshot interval "
-                                        "must be greater than 0 (got 0s)" },
-        { "snapshot: {retention: -90s}\n", "t.yml: line 1: snapshot.retention: snapshot "
-                                           "retention must be greater than 0 (got -1m30s)" },
+        { "snapshot:\n  interval: 0\n",
+            "t.yml: line 2: snapshot.interval: snapshot interval "
+            "must be greater than 0 (got 0s)" },
+        { "snapshot: {retention: -90s}\n",
+            "t.yml: line 1: snapshot.retention: snapshot "
+            "retention must be greater than 0 (got -1m30s)" },
         { "l0-retention: -1s\n",
             "t.yml: line 1: l0-retention: l0 retention must not be negative (got -1s)" },
         { "l0-retention-check-interval: 0s\n",
             "t.yml: line 1: l0-retention-check-interval: l0 retention check interval must be "
             "greater than 0 (got 0s)" },
-        { "heartbeat-url: ftp://x\n", "t.yml: line 1: heartbeat-url: heartbeat URL must be a "
-                                      "valid HTTP or HTTPS URL (got ftp://x)" },
-        { "heartbeat-interval: 59s\n", "t.yml: line 1: heartbeat-interval: heartbeat interval "
-                                       "must be at least 1 minute (got 59s)" },
+        { "heartbeat-url: ftp://x\n",
+            "t.yml: line 1: heartbeat-url: heartbeat URL must be a "
+            "valid HTTP or HTTPS URL (got ftp://x)" },
+        { "heartbeat-interval: 59s\n",
+            "t.yml: line 1: heartbeat-interval: heartbeat interval "
+            "must be at least 1 minute (got 59s)" },
         { "shutdown-sync-timeout: -1ns\n",
             "t.yml: line 1: shutdown-sync-timeout: shutdown-sync-timeout must be >= 0 (got "
             "-1ns)" },
@@ -159,30 +181,36 @@ Test(refused, values_at_the_top)
             "0 (got 0s)" },
         { "logging: {type: xml}\n",
             "t.yml: line 1: logging.type: must be text, json or pretty (got xml)" },
-        { "part-size: 5xb\n", "t.yml: line 1: part-size: invalid size format: unhandled size "
-                              "name: xb (got 5xb)" },
+        { "part-size: 5xb\n",
+            "t.yml: line 1: part-size: invalid size format: unhandled size "
+            "name: xb (got 5xb)" },
         { "part-size: ''\n", "t.yml: line 1: part-size: empty size string (got )" },
         { "part-size: 10EB\n",
             "t.yml: line 1: part-size: size 10000000000000000000 exceeds maximum allowed value "
             "(9223372036854775807) (got 10EB)" },
-        { "exec: app; rm\n", "t.yml: line 1: cannot parse exec command: `;` needs a shell: put "
-                             "it in quotes, or use sh -c '...'" },
+        { "exec: app; rm\n",
+            "t.yml: line 1: cannot parse exec command: `;` needs a shell: put "
+            "it in quotes, or use sh -c '...'" },
         { "exec: \"app 'x\"\n",
             "t.yml: line 1: cannot parse exec command: invalid command line string" },
         { "exec: ' '\n", "t.yml: line 1: cannot parse exec command: command is empty" },
-        { "hooks: [{on: stop}]\n", "t.yml: line 1: hooks[0].cmd: a hook must have a command" },
+        { "hooks: [{on: stop}]\n",
+            "t.yml: line 1: hooks[0].cmd: a hook must have a command" },
         { "hooks: [null]\n", "t.yml: line 1: hooks[0].cmd: a hook must have a command" },
-        { "exec:\n  - cmd: []\n", "t.yml: line 2: exec[0].cmd: a hook must have a command" },
-        { "hooks: ['a | b']\n", "t.yml: line 1: hooks[0].cmd: `|` needs a shell: put it in "
-                                "quotes, or use sh -c '...'" },
+        { "exec:\n  - cmd: []\n",
+            "t.yml: line 2: exec[0].cmd: a hook must have a command" },
+        { "hooks: ['a | b']\n",
+            "t.yml: line 1: hooks[0].cmd: `|` needs a shell: put it in "
+            "quotes, or use sh -c '...'" },
         { "hooks: [{cmd: a, on: boot}]\n",
             "t.yml: line 1: hooks[0].on: must be start, stop, error, recovered, snapshot or "
             "restore (got boot)" },
         { "hooks: [{cmd: a, on: [stop, boot]}]\n",
             "t.yml: line 1: hooks[0].on: must be start, stop, error, recovered, snapshot or "
             "restore (got boot)" },
-        { "hooks: [{cmd: a, timeout: 0}]\n", "t.yml: line 1: hooks[0].timeout: hook timeout "
-                                             "must be greater than 0 (got 0s)" },
+        { "hooks: [{cmd: a, timeout: 0}]\n",
+            "t.yml: line 1: hooks[0].timeout: hook timeout "
+            "must be greater than 0 (got 0s)" },
     };
 
     EXPECT_ALL(rows);
@@ -192,20 +220,24 @@ Test(refused, structure_of_databases)
 {
     static const struct row rows[] = {
         { "dbs: [null]\n", "t.yml: line 1: dbs[0]: an entry must not be empty" },
-        { "dbs:\n  - {}\n", "t.yml: line 2: database config #1: must specify either 'path' or "
-                            "'dir'" },
+        { "dbs:\n  - {}\n",
+            "t.yml: line 2: database config #1: must specify either 'path' or "
+            "'dir'" },
         { "dbs:\n  - path: a\n  - {path: a, dir: b}\n",
             "t.yml: line 3: database config #2: cannot specify both 'path' and 'dir'" },
         { "dbs: [{dir: b}]\n",
             "t.yml: line 1: database config #1: 'pattern' is required when using 'dir'" },
-        { "dbs: [{path: b, watch: true}]\n", "t.yml: line 1: database config #1: 'watch' can "
-                                             "only be enabled with a directory" },
-        { "dbs: [{path: b, meta-dir: c}]\n", "t.yml: line 1: database config #1: 'meta-dir' can "
-                                             "only be used with a directory" },
+        { "dbs: [{path: b, watch: true}]\n",
+            "t.yml: line 1: database config #1: 'watch' can "
+            "only be enabled with a directory" },
+        { "dbs: [{path: b, meta-dir: c}]\n",
+            "t.yml: line 1: database config #1: 'meta-dir' can "
+            "only be used with a directory" },
         { "dbs: [{dir: b, pattern: '*', meta-dir: c, meta-path: d}]\n",
             "t.yml: line 1: database config #1: cannot specify both 'meta-path' and "
             "'meta-dir'" },
-        { "dbs: [{path: /a}]\n", "t.yml: line 1: dbs[/a]: must specify replica for database" },
+        { "dbs: [{path: /a}]\n",
+            "t.yml: line 1: dbs[/a]: must specify replica for database" },
         { "dbs: [{path: /a, replicas: []}]\n",
             "t.yml: line 1: dbs[/a]: must specify replica for database" },
         { "dbs:\n  - path: /a\n    replica: {path: /x}\n    replicas: [{path: /y}]\n",
@@ -238,8 +270,8 @@ Test(refused, structure_of_databases)
             "than 0 (got 0s)" },
         { DB("path: /r, retention: 0s"),
             R ".retention: snapshot retention must be greater than 0 (got 0s)" },
-        { DB("path: /r, snapshot-interval: -1h"),
-            R ".snapshot-interval: snapshot interval must be greater than 0 (got -1h0m0s)" },
+        { DB("path: /r, snapshot-interval: -1h"), R
+            ".snapshot-interval: snapshot interval must be greater than 0 (got -1h0m0s)" },
         { "dbs:\n  - path: /a\n    monitor-interval: 1s\n    replica: {path: /x}\n  - path: "
           "/a\n    monitor-interval: 10s\n    replica: {path: /y}\n",
             "t.yml: line 6: dbs[/a].monitor-interval: database config #1 and #2 have the same "
@@ -292,24 +324,33 @@ Test(refused, replicas)
         { DB("url: 'FTP://h/x'"), R ": unknown replica type in config: \"ftp\"" },
         { DB("url: /backup"), R ": replica url scheme required: /backup" },
         { DB("type: s3, url: bkt/p"), R ": replica url scheme required: bkt/p" },
-        { DB("path: 's3://b/p'"),
-            R ": replica path cannot be a url, please use the 'url' field instead: s3://b/p" },
+        { DB("path: 's3://b/p'"), R
+            ": replica path cannot be a url, please use the 'url' field instead: s3://b/p" },
         { DB("path: 'sftp://u:secret@b/p'"),
             R ": replica path cannot be a url, please use the 'url' field instead: "
               "sftp://u:xxxxx@b/p" },
-        { DB("url: 'file:///x', path: /y"), R ": cannot specify url & path for file replica" },
-        { DB("url: 's3://b/x', path: y"), R ": cannot specify url & path for s3 replica" },
-        { DB("url: 's3://b/x', bucket: b"), R ": cannot specify url & bucket for s3 replica" },
-        { DB("url: 'gs://b/x', path: y"), R ": cannot specify url & path for gs replica" },
-        { DB("url: 'gs://b/x', bucket: b"), R ": cannot specify url & bucket for gs replica" },
-        { DB("url: 'abs://b/x', path: y"), R ": cannot specify url & path for abs replica" },
+        { DB("url: 'file:///x', path: /y"),
+            R ": cannot specify url & path for file replica" },
+        { DB("url: 's3://b/x', path: y"),
+            R ": cannot specify url & path for s3 replica" },
+        { DB("url: 's3://b/x', bucket: b"),
+            R ": cannot specify url & bucket for s3 replica" },
+        { DB("url: 'gs://b/x', path: y"),
+            R ": cannot specify url & path for gs replica" },
+        { DB("url: 'gs://b/x', bucket: b"),
+            R ": cannot specify url & bucket for gs replica" },
+        { DB("url: 'abs://b/x', path: y"),
+            R ": cannot specify url & path for abs replica" },
         { DB("url: 'abs://b/x', bucket: b"),
             R ": cannot specify url & bucket for abs replica" },
-        { DB("url: 'oss://b/x', path: y"), R ": cannot specify url & path for oss replica" },
+        { DB("url: 'oss://b/x', path: y"),
+            R ": cannot specify url & path for oss replica" },
         { DB("url: 'oss://b/x', bucket: b"),
             R ": cannot specify url & bucket for oss replica" },
-        { DB("url: 'sftp://u@h/x', path: y"), R ": cannot specify url & path for sftp replica" },
-        { DB("url: 'sftp://u@h/x', host: h"), R ": cannot specify url & host for sftp replica" },
+        { DB("url: 'sftp://u@h/x', path: y"),
+            R ": cannot specify url & path for sftp replica" },
+        { DB("url: 'sftp://u@h/x', host: h"),
+            R ": cannot specify url & host for sftp replica" },
         { DB("url: 'webdav://h/x', path: y"),
             R ": cannot specify url & path for webdav replica" },
         { DB("url: 'webdav://h/x', webdav-url: 'http://h'"),
@@ -330,24 +371,24 @@ Test(refused, replicas)
         { DB("type: nats, bucket: b, client-cert: /c"),
             R ": client-cert and client-key must both be specified for mutual TLS "
               "authentication" },
-        { DB("url: 'nats://h:x/b'"),
-            R ": invalid NATS URL: invalid port after host (in a password, / ? # @ are %2F %3F "
-              "%23 %40)" },
+        { DB("url: 'nats://h:x/b'"), R
+            ": invalid NATS URL: invalid port after host (in a password, / ? # @ are %2F %3F "
+            "%23 %40)" },
         { DB("url: 's3://b/%zz'"),
             R ": invalid replica url \"s3://b/%zz\": invalid URL escape \"%zz\"" },
-        { DB("url: 'sftp://u:se/cret@h/x'"),
-            R ": invalid replica url \"sftp://u:xxxxx@h/x\": invalid port after host (in a "
-              "password, / ? # @ are %2F %3F %23 %40)" },
+        { DB("url: 'sftp://u:se/cret@h/x'"), R
+            ": invalid replica url \"sftp://u:xxxxx@h/x\": invalid port after host (in a "
+            "password, / ? # @ are %2F %3F %23 %40)" },
         { DB("url: 's3://arn:aws:s3:eu-west-1:1:accesspoint'"),
             R ": invalid s3 access point arn: arn:aws:s3:eu-west-1:1:accesspoint" },
         { DB("url: 's3://arn:aws:s3:eu-west-1:1:accesspoint//x'"),
             R ": invalid s3 access point arn: arn:aws:s3:eu-west-1:1:accesspoint//x" },
-        { DB("url: 's3://b?partSize=5MB'"),
-            R ": invalid value for query parameter \"partSize\": \"5MB\" (must be a positive "
-              "integer)" },
-        { DB("url: 's3://b?concurrency=0'"),
-            R ": invalid value for query parameter \"concurrency\": \"0\" (must be a positive "
-              "integer)" },
+        { DB("url: 's3://b?partSize=5MB'"), R
+            ": invalid value for query parameter \"partSize\": \"5MB\" (must be a positive "
+            "integer)" },
+        { DB("url: 's3://b?concurrency=0'"), R
+            ": invalid value for query parameter \"concurrency\": \"0\" (must be a positive "
+            "integer)" },
         { DB("type: sftp, host: h, user: u, password: p, password-file: /f"),
             R ": cannot specify both 'password' and 'password-file'" },
     };
@@ -379,6 +420,6 @@ Test(refused, aliases_that_multiply, .timeout = 60)
         "e: &e {<<: [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d,*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]}\n"
         "levels: [*e, *e, *e, *e, *e, *e, *e, *e, *e, *e]\n";
 
-    cr_expect_str_eq(
-        refused(text), "t.yml: yaml: document contains excessive aliasing", "%s", refused(text));
+    cr_expect_str_eq(refused(text), "t.yml: yaml: document contains excessive aliasing",
+        "%s", refused(text));
 }

@@ -16,7 +16,8 @@ scalar(const char *text, struct ytree **tree)
 
     snprintf(doc, sizeof(doc), "k: %s\n", text);
     cr_assert_eq(ytree_parse(doc, strlen(doc), tree, &root, &e), 0, "%s", e.text);
-    cr_assert_eq(yscalar_resolve(ynode_follow(root->first->next), &s, &e), 0, "%s", e.text);
+    cr_assert_eq(
+        yscalar_resolve(ynode_follow(root->first->next), &s, &e), 0, "%s", e.text);
     return s;
 }
 
@@ -26,8 +27,8 @@ Test(scalar, bools_are_the_words_of_yaml_1_1_without_quotes)
         "On", "ON", "y", "Y" };
     static const char *const no[] = { "false", "False", "FALSE", "no", "No", "NO", "off",
         "Off", "OFF", "n", "N" };
-    static const char *const other[] = { "1", "0", "\"true\"", "'yes'", "tRUE", "yEs", "t",
-        "!!str true", "2001-01-01" };
+    static const char *const other[] = { "1", "0", "\"true\"", "'yes'", "tRUE", "yEs",
+        "t", "!!str true", "2001-01-01" };
     struct ytree *t;
     struct yscalar s;
     bool value;

@@ -59,7 +59,8 @@ Test(url, is_taken_apart)
         struct url u;
         struct err e = ERR_NONE;
 
-        cr_assert_eq(url_parse(&a, rows[i].text, &u, &e), 0, "%s: %s", rows[i].text, e.text);
+        cr_assert_eq(
+            url_parse(&a, rows[i].text, &u, &e), 0, "%s: %s", rows[i].text, e.text);
         cr_expect_str_eq(u.host, rows[i].host, "%s: %s", rows[i].text, u.host);
         cr_expect_eq(u.has_user, rows[i].user != NULL, "%s", rows[i].text);
         cr_expect_eq(u.has_password, rows[i].password != NULL, "%s", rows[i].text);
@@ -138,8 +139,8 @@ Test(url, shows_no_secrets)
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         cr_expect_str_eq(url_without_password(&a, rows[i][0]), rows[i][1], "%s: %s",
             rows[i][0], url_without_password(&a, rows[i][0]));
-    cr_expect_str_eq(
-        url_without_details(&a, "https://u:p@hb.example:8/ping/abc?x"), "https://hb.example:8");
+    cr_expect_str_eq(url_without_details(&a, "https://u:p@hb.example:8/ping/abc?x"),
+        "https://hb.example:8");
     cr_expect_str_eq(url_without_details(&a, ""), "");
 }
 

@@ -80,8 +80,8 @@ Test(yaml_tree, says_where_the_first_document_ends)
         struct err e = ERR_NONE;
 
         cr_assert_eq(ytree_parse(rows[i].text, strlen(rows[i].text), &t, &root, &e), 0);
-        cr_expect_eq(ytree_rest_line(t), rows[i].line, "%s: %d", rows[i].text,
-            ytree_rest_line(t));
+        cr_expect_eq(
+            ytree_rest_line(t), rows[i].line, "%s: %d", rows[i].text, ytree_rest_line(t));
         ytree_free(t);
     }
 }
@@ -110,8 +110,10 @@ Test(yaml_tree, errors_count_lines_as_litestream_does)
         { "a: 'x\n", "yaml: line 2: found unexpected end of stream" },
         { "x: 1\na: 'x\n", "yaml: line 3: found unexpected end of stream" },
         { "a: b: c\n", "yaml: mapping values are not allowed in this context" },
-        { "x: 1\na: b: c\n", "yaml: line 2: mapping values are not allowed in this context" },
-        { "x: 1\n y: 2\n", "yaml: line 2: mapping values are not allowed in this context" },
+        { "x: 1\na: b: c\n",
+            "yaml: line 2: mapping values are not allowed in this context" },
+        { "x: 1\n y: 2\n",
+            "yaml: line 2: mapping values are not allowed in this context" },
         { "a:\n  - b\n c: d\n", "yaml: line 2: did not find expected key" },
         { "a: *x\n", "line 1: yaml: unknown anchor 'x' referenced" },
         { "a: 1\nb: &x {c: *x}\n", "line 2: yaml: anchor 'x' value contains itself" },

@@ -1,0 +1,286 @@
+#!/usr/bin/python3
+"""bench.py --bin FOLDER --tmp FOLDER [--quick] [--only WORD] - measures; run.sh calls it.
+
+--bin is a build folder with `litestream` and the programs of this folder; below --tmp all
+data is made and removed. Times are the best of several turns where the machine's other load
+could only add to them.
+"""
+
+import argparse
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+
+from daemon import Daemon, make_small_db
+
+KIB = 1024
+
+
+class Bench:
+    def __init__(self, options):
+        self.quick = options.quick
+        self.only = options.only
+        self.bin = os.path.join(options.bin, "supervisor", "litestream")
+        self.tools = os.path.join(options.bin, "test", "bench")
+        self.tmp = options.tmp
+        self.rows = []
+
+    # --- helpers ---
+
+    def row(self, figure, target, measured):
+        self.rows.append((figure, target, measured))
+        print(f"  {figure}: {measured}", file=sys.stderr, flush=True)
+
+    def folder(self, name):
+        path = os.path.join(self.tmp, name)
+        shutil.rmtree(path, ignore_errors=True)
+        os.makedirs(path)
+        return path
+
+    def tool(self, name, *args, prefix=()):
+        """Runs a program of this folder; its output and how many seconds it took."""
+        begin = time.monotonic()
+        done = subprocess.run(
+            [*prefix, os.path.join(self.tools, name), *map(str, args)],
+            stdout=subprocess.PIPE,
+            check=True,
+            text=True,
+        )
+        return done.stdout, time.monotonic() - begin
+
+    def make_db(self, path, megabytes):
+        self.tool("bench_make_db", path, megabytes)
+
+    def small_dbs(self, folder, n):
+        pairs = [(f"{folder}/{i}.db", f"{folder}/replica/{i}") for i in range(n)]
+        for path, _ in pairs:
+            make_small_db(path)
+        return pairs
+
+    # --- how long a commit takes to the replica ---
+
+    def delays(self, mode, seconds, pairs):
+        flat = [p for db, replica in pairs for p in (db, f"{replica}/ltx/0")]
+        out, _ = self.tool("bench_commit_delay", mode, seconds, *flat)
+        return sorted(int(line) / 1000 for line in out.split())
+
+    @staticmethod
+    def percentile(sorted_values, p):
+        return sorted_values[min(len(sorted_values) - 1, int(len(sorted_values) * p / 100))]
+
+    def commit_delay(self):
+        folder = self.folder("delay")
+        pairs = self.small_dbs(folder, 6)
+        with Daemon(self.bin, folder, pairs) as d:
+            d.wait_ready()
+            d.wait_replicated()
+            quiet = self.delays("quiet", 12 if self.quick else 90, pairs)
+            busy = self.delays("busy", 6 if self.quick else 30, pairs[:1])
+        p50, p99 = self.percentile(quiet, 50), self.percentile(quiet, 99)
+        self.row(
+            "commit after a quiet second to durable on a file replica, p50 / p99",
+            "10 / 50 ms",
+            f"{p50:.1f} / {p99:.1f} ms (max {quiet[-1]:.1f}, n {len(quiet)})",
+        )
+        p99 = self.percentile(busy, 99)
+        self.row(
+            "the same under constant writes, p99",
+            "1050 ms",
+            f"{p99:.0f} ms (max {busy[-1]:.0f}, n {len(busy)})",
+        )
+
+    # --- idle workers ---
+
+    def idle(self):
+        n = 50 if self.quick else 200
+        seconds = 15 if self.quick else 60
+        folder = self.folder("idle")
+        with Daemon(self.bin, folder, self.small_dbs(folder, n)) as d:
+            d.wait_ready()
+            d.wait_replicated()
+            time.sleep(3)
+            workers = d.workers()
+            procs = [d.proc, *workers]
+            before = [(p.ticks(), p.switches()[0]) for p in procs]
+            time.sleep(seconds)
+            after = [(p.ticks(), p.switches()[0]) for p in procs]
+            memory = [w.memory() for w in workers]
+        ticks = [a[0] - b[0] for a, b in zip(after, before)]
+        wakes = [a[1] - b[1] for a, b in zip(after, before)]
+
+        def mean(key):
+            return sum(m[key] for m in memory) / n
+
+        self.row(
+            f"memory of one of {n} idle workers: Pss (anonymous Pss, Private_Dirty)",
+            "400 KB",
+            f"{mean('Pss'):.0f} KB ({mean('Pss_Anon'):.0f}, {mean('Private_Dirty'):.0f})",
+        )
+        self.row(
+            f"CPU of one idle worker in {seconds} s",
+            "0 ticks but the safety poll's",
+            f"{sum(ticks[1:]) / n:.2f} ticks of 10 ms, {sum(wakes[1:]) / n:.1f} wake-ups",
+        )
+        self.row(
+            f"CPU of the idle supervisor in {seconds} s",
+            "0 ticks",
+            f"{ticks[0]} ticks, {wakes[0]} wake-ups",
+        )
+
+    def many(self):
+        n = 200 if self.quick else 1000
+        folder = self.folder("many")
+        pairs = self.small_dbs(folder, n)
+        with Daemon(self.bin, folder, pairs) as d:
+            d.wait_replicated()
+            d.wait_ready()
+        with Daemon(self.bin, folder, pairs) as d:
+            seconds = d.wait_ready()
+            time.sleep(2)
+            workers = sum(w.memory()["Pss"] for w in d.workers())
+            supervisor = d.proc.memory()["Pss"]
+        self.row(f"start with {n} idle databases until all are ready", "-", f"{seconds:.2f} s")
+        self.row(
+            f"memory of {n} idle workers and their supervisor",
+            "-",
+            f"{workers / KIB:.0f} MB + {supervisor / KIB:.1f} MB",
+        )
+
+    # --- large databases ---
+
+    def snapshot_once(self, folder, db, cores):
+        """Seconds from the start to the image on the replica; size of the worker's peak."""
+        replica = os.path.join(folder, "replica")
+        shutil.rmtree(replica, ignore_errors=True)
+        shutil.rmtree(os.path.join(folder, f".{os.path.basename(db)}-litestream"), True)
+        os.sync()
+        with Daemon(self.bin, folder, [(db, replica)], cores) as d:
+            seconds = d.wait_replicated()
+            peak = d.workers()[0].peak_kib()
+        return seconds, peak
+
+    def restore_once(self, folder, *flags):
+        """Seconds and the peak memory in KiB."""
+        output = os.path.join(folder, "restored.db")
+        for suffix in ("", "-wal", "-shm"):
+            if os.path.exists(output + suffix):
+                os.unlink(output + suffix)
+        os.sync()
+        begin = time.monotonic()
+        p = subprocess.Popen(
+            [self.bin, "restore", *flags, "-o", output, f"file://{folder}/replica"],
+            stderr=subprocess.DEVNULL,
+        )
+        _, status, usage = os.wait4(p.pid, 0)
+        p.returncode = os.waitstatus_to_exitcode(status)
+        seconds = time.monotonic() - begin
+        if p.returncode != 0:
+            raise RuntimeError(f"restore ended with {p.returncode}")
+        return seconds, usage.ru_maxrss
+
+    @staticmethod
+    def copy_once(source, target):
+        """cp and a sync of its result."""
+        if os.path.exists(target):
+            os.unlink(target)
+        os.sync()
+        begin = time.monotonic()
+        subprocess.run(["cp", "--reflink=never", source, target], check=True)
+        fd = os.open(target, os.O_RDWR)
+        os.fsync(fd)
+        os.close(fd)
+        seconds = time.monotonic() - begin
+        os.unlink(target)
+        return seconds
+
+    def bare_once(self, folder, db):
+        target = os.path.join(folder, "bare.lz4")
+        os.sync()
+        seconds = self.tool("bench_bare_lz4", db, target, prefix=["taskset", "-c", "1"])[1]
+        os.unlink(target)
+        return seconds
+
+    def large(self):
+        megabytes = 256 if self.quick else 1024
+        turns = 3 if self.quick else 5
+        folder = self.folder("large")
+        db = os.path.join(folder, "large.db")
+        self.make_db(db, megabytes)
+        bare, ours, copies, restores = [], [], [], []
+        for _ in range(turns):  # taken in turns, so that other load meets both alike
+            bare.append(self.bare_once(folder, db))
+            ours.append(self.snapshot_once(folder, db, "1")[0])
+        for _ in range(turns):
+            copies.append(self.copy_once(db, os.path.join(folder, "copy.db")))
+            restores.append(self.restore_once(folder))
+        peak = max(r[1] for r in restores)
+        restored = min(r[0] for r in restores)
+        self.row(
+            f"snapshot of {megabytes} MB to a file replica on one core, against bare LZ4",
+            "1.3 x",
+            f"{min(ours) / min(bare):.2f} x ({min(ours):.2f} s, {min(bare):.2f} s)",
+        )
+        self.row(
+            f"restore of {megabytes} MB, against cp and fsync",
+            "1.5 x",
+            f"{restored / min(copies):.2f} x ({restored:.2f} s, {min(copies):.2f} s)",
+        )
+        self.row(f"peak memory of that restore", "32 MB", f"{peak / KIB:.1f} MB")
+        shutil.rmtree(folder)
+
+    def peaks(self):
+        sizes = (25, 512) if self.quick else (100, 4096)
+        peaks = []
+        for megabytes in sizes:
+            folder = self.folder("peak")
+            db = os.path.join(folder, "peak.db")
+            self.make_db(db, megabytes)
+            peaks.append(self.snapshot_once(folder, db, None)[1] / KIB)
+            shutil.rmtree(folder)
+        self.row(
+            f"peak memory of a worker during a snapshot of {sizes[0]} and {sizes[1]} MB",
+            "equal within 10 %, 32 MB",
+            f"{peaks[0]:.1f} and {peaks[1]:.1f} MB ({(peaks[1] / peaks[0] - 1) * 100:+.0f} %)",
+        )
+
+    # --- all ---
+
+    def run(self):
+        for part in (self.commit_delay, self.idle, self.many, self.large, self.peaks):
+            if self.only and self.only != part.__name__:
+                continue
+            part()
+
+    def table(self):
+        widths = [max(len(r[i]) for r in self.rows) for i in range(2)]
+        for figure, target, measured in [("figure", "target", "measured"), *self.rows]:
+            print(f"{figure:{widths[0]}} | {target:{widths[1]}} | {measured}")
+
+
+def machine():
+    with open("/proc/cpuinfo", encoding="utf-8") as f:
+        models = [line.split(":")[1].strip() for line in f if line.startswith("model name")]
+    model = models[0] if models else platform.machine()
+    return f"{os.cpu_count()} x {model}, Linux {platform.release()}"
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--bin", required=True)
+    parser.add_argument("--tmp", required=True)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only")
+    bench = Bench(parser.parse_args())
+    before = os.getloadavg()[0]
+    bench.run()
+    if not bench.rows:
+        sys.exit("bench.py: --only names no measurement")
+    print(f"{machine()}; load before {before:.1f}, after {os.getloadavg()[0]:.1f}\n")
+    bench.table()
+
+
+if __name__ == "__main__":
+    main()
