@@ -99,8 +99,11 @@ bool build_own(const struct cfg_replica *r, const struct cfg_option *o);
 int build_inherit(
     struct build *b, struct cfg_replica *r, const bool *taken, struct err *e);
 
-/* Line of a setting in effect: its own key, the global one, else the replica's. */
-int build_replica_line(
-    const struct config *c, const struct cfg_replica *r, const char *option);
+/*
+ * Line of a setting in effect: the URL's when it gave it (`taken`, NULL: nothing), its
+ * own key, the global one, else that of the URL or the replica.
+ */
+int build_replica_line(const struct config *c, const struct cfg_replica *r,
+    const bool *taken, const char *option);
 
 #endif

@@ -1,6 +1,7 @@
 /*
  * Values against the rules of the option table, and what only shows when everything is
- * resolved: destinations that are the same, retention shorter than the interval.
+ * resolved: places that two databases would write to, retention shorter than the
+ * interval.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -54,8 +55,7 @@ check_object(struct build *b, enum cfg_scope scope, const void *base,
         if (line == 0 && scope == CFG_REPLICA)
             line = cfg_line_of(&b->c->obj, o->name);
         return build_fail(e, line != 0 ? line : obj->line, "%s%s: %s (got %s)", field,
-            o->name, o->rule_text,
-            o->private ? *(const char *const *)value : cfg_value_text(b->a, o, value));
+            o->name, o->rule_text, cfg_value_text(b->a, o, value));
     }
     return 0;
 }
@@ -136,18 +136,34 @@ check_retention(struct build *b)
     }
 }
 
-/* ---- destinations ---- */
+/* ---- log ---- */
 
-struct destination {
+static void
+check_log_level(struct build *b)
+{
+    const char *level = b->c->logging.level;
+    enum log_level ignored;
+
+    if (level[0] != '\0' && !log_level_parse(level, &ignored))
+        build_warn(b, cfg_line_of(&b->c->obj, "logging.level"), "logging.level",
+            "`logging.level: %.40s` is no level and means info; there are trace, debug, info, "
+            "warn and error",
+            level);
+}
+
+/* ---- places ---- */
+
+/* A folder, or what stands for one, that a database writes to. */
+struct place {
     const char *name; /* equal names are one place */
-    const struct cfg_db *db;
-    const struct cfg_replica *r;
+    struct cfg_db *db;
+    const struct cfg_replica *r; /* NULL: the meta folder */
 };
 
 static int
 by_name(const void *a, const void *b)
 {
-    const struct destination *x = a, *y = b;
+    const struct place *x = a, *y = b;
     int order = strcmp(x->name, y->name);
 
     if (order == 0)
@@ -169,7 +185,7 @@ destination_name(struct build *b, const struct cfg_replica *r)
         place = r->type == CFG_REPLICA_SFTP ? r->user : "";
         service = r->type == CFG_REPLICA_SFTP ? r->host : "";
     } else if (r->type == CFG_REPLICA_WEBDAV) {
-        place = "";
+        place = r->webdav_username; /* who may have a root of its own */
         service = r->webdav_url;
     } else if (r->type == CFG_REPLICA_NATS) {
         service = r->servers.n > 0 ? r->servers.items[0] : "";
@@ -184,52 +200,108 @@ destination_name(struct build *b, const struct cfg_replica *r)
     return name;
 }
 
-/* Two neighbours in the sorted list that are one place. */
-static int
-check_pair(struct build *b, const struct destination *one, const struct destination *two,
-    struct err *e)
+/* The user of a NATS server decides which buckets there are. */
+static bool
+same_account(const struct cfg_replica *a, const struct cfg_replica *b)
 {
-    if (one->db == two->db)
-        return build_fail(e, two->r->obj.line,
-            "%s: the destination is the same as that of %s on line %d", two->r->field,
-            one->r->field, one->r->obj.line);
-    if (two->r->type == CFG_REPLICA_NATS) {
-        struct cfg_db *db = &b->c->dbs[two->db - b->c->dbs];
+    static const char *const keys[] = { "username", "creds", "jwt", "jwt-file", "nkey",
+        "token", "token-file" };
 
-        if (db->fault == NULL)
-            db->fault = build_fault(b, two->r->obj.line,
-                "%s: bucket \"%s\" and path \"%s\" are those of %s on line %d",
-                two->r->field, two->r->bucket, two->r->path, one->r->field,
-                one->r->obj.line);
-        return 0;
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        const struct cfg_option *o = cfg_option_find(CFG_REPLICA, keys[i]);
+
+        if (!cfg_value_equal(o, cfg_field_const(a, o), cfg_field_const(b, o)))
+            return false;
     }
-    build_warn(b, two->r->obj.line, two->r->field,
-        "%s: the destination is the same as that of %s on line %d; two databases cannot "
-        "share one",
-        two->r->field, one->r->field, one->r->obj.line);
-    return 0;
+    return true;
+}
+
+static const char *
+owner_of(struct build *b, const struct place *p)
+{
+    return p->r != NULL ? p->r->field
+                        : arena_printf(b->a, "dbs[%s].meta-path", p->db->path);
 }
 
 static int
-check_destinations(struct build *b, struct err *e)
+line_of(const struct place *p)
+{
+    int line = p->r != NULL ? p->r->obj.line : cfg_line_of(&p->db->obj, "meta-path");
+
+    return line != 0 ? line : p->db->obj.line;
+}
+
+/* Two neighbours in the sorted list that are one place. */
+static int
+check_pair(
+    struct build *b, const struct place *one, const struct place *two, struct err *e)
+{
+    const struct place *swap = one;
+
+    if (one->r != NULL && two->r != NULL && one->r->type == CFG_REPLICA_NATS &&
+        !same_account(one->r, two->r))
+        return 0;
+    if (one->db == two->db && one->r != NULL && two->r != NULL)
+        return build_fail(e, line_of(two),
+            "%s: the destination is the same as that of %s on line %d", two->r->field,
+            one->r->field, line_of(one));
+    if (!one->db->enabled || !two->db->enabled)
+        return 0;
+    if (two->r == NULL && one->r != NULL) { /* what is said is said of the replica */
+        one = two;
+        two = swap;
+    }
+    if (two->db->clash != NULL)
+        return 0;
+    if (two->r == NULL)
+        two->db->clash = build_fault(b, line_of(two),
+            "meta-path collision: databases %s and %s would share meta-path %s, causing "
+            "replication state corruption",
+            one->db->path, two->db->path, two->db->meta_path);
+    else if (one->r == NULL)
+        two->db->clash = build_fault(b, line_of(two),
+            "%s: the destination is the folder of the local state, %s; give another folder",
+            two->r->field, owner_of(b, one));
+    else
+        two->db->clash = build_fault(b, line_of(two),
+            "%s: the destination is the same as that of %s on line %d; two databases cannot "
+            "share one, give each its own path",
+            two->r->field, one->r->field, line_of(one));
+    return 0;
+}
+
+static size_t
+collect_places(struct build *b, struct place *all)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < b->c->n_dbs; i++) {
+        struct cfg_db *db = &b->c->dbs[i];
+
+        if (db->path[0] == '\0') /* members of a folder get their own path */
+            continue;
+        all[n++] =
+            (struct place){ arena_printf(b->a, "file   %s", db->meta_path), db, NULL };
+        for (size_t k = 0; k < db->n_replicas; k++)
+            if (db->replicas[k].fault == NULL)
+                all[n++] = (struct place){ destination_name(b, &db->replicas[k]), db,
+                    &db->replicas[k] };
+    }
+    return n;
+}
+
+static int
+check_places(struct build *b, struct err *e)
 {
     struct config *c = b->c;
-    struct destination *all;
+    struct place *all;
     size_t n = 0;
     int rc = 0;
 
     for (size_t i = 0; i < c->n_dbs; i++)
-        n += c->dbs[i].n_replicas;
+        n += 1 + c->dbs[i].n_replicas;
     all = mem_new_array(n + 1, sizeof(*all));
-    n = 0;
-    for (size_t i = 0; i < c->n_dbs; i++) /* members of a folder get their own path */
-        for (size_t k = 0; k < c->dbs[i].n_replicas && c->dbs[i].path[0] != '\0'; k++)
-            if (c->dbs[i].replicas[k].fault == NULL)
-                all[n++] = (struct destination){
-                    destination_name(b, &c->dbs[i].replicas[k]),
-                    &c->dbs[i],
-                    &c->dbs[i].replicas[k],
-                };
+    n = collect_places(b, all);
     qsort(all, n, sizeof(*all), by_name);
     for (size_t i = 1; i < n && rc == 0; i++)
         if (strcmp(all[i - 1].name, all[i].name) == 0)
@@ -251,7 +323,9 @@ build_check(struct build *b, struct err *e)
             rc = check_object(
                 b, CFG_REPLICA, r, &r->obj, arena_printf(b->a, "%s.", r->field), e);
         }
-    if (rc == 0)
+    if (rc == 0) {
+        check_log_level(b);
         check_retention(b);
-    return rc == 0 ? check_destinations(b, e) : rc;
+    }
+    return rc == 0 ? check_places(b, e) : rc;
 }

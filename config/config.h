@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #include "common/base/arena.h"
+#include "common/base/buf.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/base/secret.h"
@@ -194,6 +195,7 @@ struct cfg_db {
     bool both_spellings; /* an entry has `replica` and `replicas` */
 
     const struct err *fault; /* what cfg_check_replicas will say; NULL: nothing */
+    const struct err *clash; /* the same of config_check_daemon: shares a place */
 };
 
 struct cfg_level {
@@ -333,15 +335,26 @@ int config_member(const struct config *c, const struct cfg_db *dir, const char *
 int cfg_check_replicas(const struct cfg_db *db, struct err *e);
 int config_check_replicas(const struct config *c, struct err *e);
 
-/* What only the daemon refuses: addresses, compaction levels, checkpoint limits, exec. */
+/*
+ * What only the daemon refuses: addresses, compaction levels, checkpoint limits, exec,
+ * two databases that would write to one place.
+ */
 int config_check_daemon(const struct config *c, struct err *e);
 
 /* Reads the files that `*-file` keys and sse-customer-key-path name. */
 int cfg_read_secrets(struct config *c, struct cfg_db *db, struct err *e);
 int config_read_secrets(struct config *c, struct err *e);
 
-/* Wipes every secret but those of `keep` (NULL: all); for a child that serves one. */
+/* Wipes every secret but those of `keep` (NULL: all). */
 void config_wipe_secrets(struct config *c, const struct cfg_db *keep);
+
+/*
+ * A forked child has no secrets. Those of the database that it will serve are packed
+ * before the fork and unpacked in it, into the same replicas; both sides forget the pack.
+ */
+void config_pack_secrets(const struct cfg_db *db, struct buf *out);
+void config_unpack_secrets(struct cfg_replica *replicas, size_t n, const struct buf *in);
+void config_forget_pack(struct buf *pack);
 
 /* NULL when there is none. `path` is an absolute name. */
 struct cfg_db *config_find_db(struct config *c, const char *path);

@@ -50,21 +50,33 @@ check_exec(const struct config *c, struct err *e)
     return rc;
 }
 
+static int
+check_db(const struct config *c, const struct cfg_db *db, struct err *e)
+{
+    if (db->min_checkpoint_pages <= 0)
+        return refuse(c, cfg_line_of(&db->obj, "min-checkpoint-page-count"), e,
+            "dbs[%s].min-checkpoint-page-count: cannot open store: minimum checkpoint page "
+            "count required (got %lld)",
+            db->path[0] != '\0' ? db->path : db->dir,
+            (long long)db->min_checkpoint_pages);
+    if (db->clash == NULL)
+        return 0;
+    *e = *db->clash;
+    return (int)e->code;
+}
+
 int
 config_check_daemon(const struct config *c, struct err *e)
 {
+    int rc = 0;
+
     if (c->addr[0] != '\0' && !has_port(c->addr))
         return refuse(c, cfg_line_of(&c->obj, "addr"), e,
             "must specify port for bind address: \"%s\"", c->addr);
     if (c->n_levels > CFG_MAX_LEVELS)
         return refuse(c, cfg_line_of(&c->obj, "levels"), e,
             "cannot open store: compaction level cannot exceed %d", CFG_MAX_LEVELS);
-    for (size_t i = 0; i < c->n_dbs; i++)
-        if (c->dbs[i].min_checkpoint_pages <= 0)
-            return refuse(c, cfg_line_of(&c->dbs[i].obj, "min-checkpoint-page-count"), e,
-                "dbs[%s].min-checkpoint-page-count: cannot open store: minimum "
-                "checkpoint page count required (got %lld)",
-                c->dbs[i].path[0] != '\0' ? c->dbs[i].path : c->dbs[i].dir,
-                (long long)c->dbs[i].min_checkpoint_pages);
-    return check_exec(c, e);
+    for (size_t i = 0; i < c->n_dbs && rc == 0; i++)
+        rc = check_db(c, &c->dbs[i], e);
+    return rc == 0 ? check_exec(c, e) : rc;
 }

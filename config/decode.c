@@ -81,8 +81,9 @@ decode_scalar(struct build *b, struct target *t, const struct cfg_option *o,
     bool ok;
     int rc = yscalar_resolve(n, &s, e);
 
-    if (rc == 0)
-        rc = decode_check_text(b, n, t->where, o->name, &ok, e);
+    if (rc != 0)
+        return err_wrap(e, "line %d: %s", n->line, decode_key(b, t, o));
+    rc = decode_check_text(b, n, t->where, o->name, &ok, e);
     if (rc != 0 || !ok)
         return rc;
     /* A secret is copied by its owner and leaves none in the arena. */
@@ -94,7 +95,7 @@ decode_scalar(struct build *b, struct target *t, const struct cfg_option *o,
         decode_warn_deprecated(b, t, o, line);
         return 0;
     case CFG_VALUE_TYPE:
-        decode_type_error(b, n, s.tag, cfg_type_name(o->type));
+        decode_type_error(b, n, s.tag, decode_key(b, t, o), cfg_type_name(o->type));
         return 0;
     case CFG_VALUE_BAD:
         decode_value_error(b, n->line, t->where, o->name, why.text);
@@ -154,7 +155,7 @@ decode_is_null(const struct ynode *n, bool *null, struct err *e)
         rc = yscalar_resolve(n, &s, e);
         *null = rc == 0 && s.type == YSCALAR_NULL;
     }
-    return rc;
+    return rc != 0 ? err_wrap(e, "line %d", n->line) : 0;
 }
 
 /* ---- maps ---- */
@@ -204,7 +205,7 @@ collect_key(struct build *b, struct target *t, const char *section, struct slots
     const struct cfg_option *o = NULL;
 
     if (key->kind != YNODE_SCALAR) {
-        decode_type_error(b, key, NULL, "string");
+        decode_type_error(b, key, NULL, "a key", "string");
         return 0;
     }
     if (snprintf(name, sizeof(name), "%s%s", section, key->value) < KEY_MAX &&
@@ -284,7 +285,7 @@ decode_section(struct build *b, struct target *t, const struct cfg_option *o,
     struct ynode *n, struct err *e)
 {
     if (n->kind != YNODE_MAP) {
-        decode_type_error(b, n, NULL, cfg_type_name(o->type));
+        decode_type_error(b, n, NULL, decode_key(b, t, o), cfg_type_name(o->type));
         return 0;
     }
     return decode_map(b, t, arena_printf(b->a, "%s.", o->name), n, e);
@@ -336,7 +337,7 @@ decode_value(struct build *b, struct target *t, const struct cfg_option *o,
     }
     if (n->kind == YNODE_MAP || cfg_type_is_container(o->type) ||
         o->type == CFG_STRINGS) {
-        decode_type_error(b, n, NULL, cfg_type_name(o->type));
+        decode_type_error(b, n, NULL, decode_key(b, t, o), cfg_type_name(o->type));
         return 0;
     }
     return decode_scalar(b, t, o, n, line, e);
@@ -356,7 +357,7 @@ build_decode(struct build *b, struct ynode *root, struct err *e)
         if (n->kind == YNODE_MAP)
             rc = decode_object(b, CFG_GLOBAL, b->c, &b->c->obj, "", n, e);
         else
-            decode_type_error(b, n, NULL, "map");
+            decode_type_error(b, n, NULL, "the file", "map");
     }
     b->c->global.obj = b->c->obj;
     return rc != 0 ? rc : decode_report(b, e);

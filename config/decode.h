@@ -49,9 +49,9 @@ const char *decode_keep_text(struct build *b, struct ynode *n);
 
 /* ---- decode_say.c ---- */
 
-/* tag: NULL, what the node is. */
-void decode_type_error(
-    struct build *b, const struct ynode *n, const char *tag, const char *into);
+/* tag: NULL, what the node is; key: full path of what it is the value of. */
+void decode_type_error(struct build *b, const struct ynode *n, const char *tag,
+    const char *key, const char *into);
 void decode_value_error(
     struct build *b, int line, const char *where, const char *key, const char *why);
 

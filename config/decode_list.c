@@ -14,7 +14,8 @@ decode_string_item(struct build *b, struct ynode *item, const char *where,
     if (rc != 0)
         return rc;
     if (item->kind != YNODE_SCALAR) {
-        decode_type_error(b, item, NULL, "string");
+        decode_type_error(
+            b, item, NULL, arena_printf(b->a, "an item of %s%s", where, key), "string");
         return 0;
     }
     rc = decode_check_text(b, item, where, key, &ok, e);
@@ -69,7 +70,7 @@ list_entry(struct build *b, struct ynode *item, const char *where, size_t i,
         decode_value_error(b, item->line, where, arena_printf(b->a, "[%zu]", i),
             "an entry must not be empty");
     else if (rc == 0 && n->kind != YNODE_MAP)
-        decode_type_error(b, n, NULL, "map");
+        decode_type_error(b, n, NULL, arena_printf(b->a, "%s[%zu]", where, i), "map");
     else if (rc == 0)
         *map = n;
     return rc;
@@ -244,7 +245,7 @@ decode_seq(struct build *b, struct target *t, const struct cfg_option *o, struct
     case CFG_SECTION:
     case CFG_REPLICA_MAP:
     case CFG_IGNORED:
-        decode_type_error(b, n, NULL, cfg_type_name(o->type));
+        decode_type_error(b, n, NULL, decode_key(b, t, o), cfg_type_name(o->type));
         break;
     }
     return 0;

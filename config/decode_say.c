@@ -19,9 +19,31 @@ node_tag(const struct ynode *n)
     return n->kind == YNODE_MAP ? "!!map" : "!!seq";
 }
 
+/* What to write instead, by the name of the type. */
+static const char *
+type_hint(const char *type)
+{
+    static const char *const hints[][2] = {
+        { "bool", "true or false, without quotes" },
+        { "int", "a whole number without quotes or unit" },
+        { "int64", "a whole number without quotes or unit" },
+        { "uint32", "a file mode such as 0600" },
+        { "time.Duration", "a duration such as 500ms, 30s or 24h" },
+        { "string", "a single value" },
+        { "[]string", "a list, as in [one, two]" },
+        { "map", "a map of keys" },
+        { "list", "a list, each entry behind a dash" },
+    };
+
+    for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++)
+        if (strcmp(hints[i][0], type) == 0)
+            return hints[i][1];
+    return type;
+}
+
 void
-decode_type_error(
-    struct build *b, const struct ynode *n, const char *tag, const char *into)
+decode_type_error(struct build *b, const struct ynode *n, const char *tag,
+    const char *key, const char *into)
 {
     if (b->n_type_errors++ >= MAX_TYPE_ERRORS)
         return;
@@ -31,7 +53,7 @@ decode_type_error(
         buf_printf(&b->type_errors, " `%.7s...`", n->value);
     else if (n->kind == YNODE_SCALAR)
         buf_printf(&b->type_errors, " `%s`", n->value);
-    buf_printf(&b->type_errors, " into %s", into);
+    buf_printf(&b->type_errors, " into %s: %s must be %s", into, key, type_hint(into));
 }
 
 void
@@ -90,6 +112,8 @@ void
 decode_warn_unknown(
     struct build *b, const struct target *t, const char *section, const struct ynode *key)
 {
+    /* Behind a `:` or `=` without a space is the value, which may be a secret. */
+    size_t len = strcspn(key->value, ":=");
     const struct cfg_option *near;
     const char *path;
 
@@ -97,7 +121,21 @@ decode_warn_unknown(
         b->notices.n++;
         return;
     }
-    path = arena_printf(b->a, "%s%s%.64s", t->where, section, key->value);
+    path = arena_printf(
+        b->a, "%s%s%.*s", t->where, section, (int)(len < 64 ? len : 64), key->value);
+    if (key->value[len] != '\0') {
+        build_warn(b, key->line, path,
+            "unknown key: a space is missing behind `%s:`, or this is not a key", path);
+        return;
+    }
+    near = cfg_option_find(t->scope, key->value);
+    if (near != NULL && section[0] == '\0') { /* only a name with its section gets here */
+        len = strcspn(near->name, ".");
+        build_warn(b, key->line, path,
+            "unknown key `%s`; write `%s` in a map under `%.*s`", path,
+            near->name + len + 1, (int)len, near->name);
+        return;
+    }
     near = nearest(t->scope, section, key->value);
     if (near != NULL) {
         build_warn(b, key->line, path, "unknown key `%s`, did you mean `%s`?", path,
@@ -164,6 +202,9 @@ void
 decode_warn_deprecated(
     struct build *b, const struct target *t, const struct cfg_option *o, int line)
 {
+    if (o->unused != NULL)
+        build_warn(b, line, decode_key(b, t, o), "`%s` has no effect: %s",
+            decode_key(b, t, o), o->unused);
     if (o->instead != NULL)
         build_warn(b, line, decode_key(b, t, o),
             "`%s` is a key of an older version and has no effect; see %s",

@@ -12,6 +12,7 @@ static const char *const words[CFG_F_COUNT] = {
     [CFG_F_EXEC] = "running a command",
     [CFG_F_HOOKS] = "hooks",
     [CFG_F_SOCKET] = "the control socket",
+    [CFG_F_TRUNCATE] = "truncation of the WAL",
     [CFG_F_COMPACTION] = "compaction",
     [CFG_F_SNAPSHOT] = "snapshots",
     [CFG_F_VALIDATION] = "validation",
@@ -39,7 +40,7 @@ struct missing {
     enum cfg_feature feature;
     const char *field; /* in front of the key */
     const char *key;
-    const char *value; /* "": a list or a map */
+    const char *value;
     struct arena *scratch;
 };
 
@@ -78,7 +79,8 @@ has_effect(struct missing *m, const struct cfg_option *o, const void *field)
         unsigned mask;
     } def = { .list = { .n = 0 } };
 
-    if (cfg_value_is_zero(o, field))
+    if (cfg_value_is_zero(o, field) ||
+        (o->negative_is_off && *(const int64_t *)field < 0))
         return false;
     if (o->def == NULL)
         return true;
@@ -98,6 +100,18 @@ gate_is_open(
     return has_effect(m, gate, cfg_field_const(base, gate));
 }
 
+/* Arguments of a command may be secrets: its first word is enough. */
+static const char *
+shown(struct missing *m, const struct cfg_option *o, const void *field)
+{
+    const char *text = cfg_value_text(m->scratch, o, field);
+    size_t len = strcspn(text, " \t\n");
+
+    if (o->type != CFG_EXEC || text[len] == '\0')
+        return text;
+    return arena_printf(m->scratch, "%.*s ...", (int)len, text);
+}
+
 static void
 need_keys(struct missing *m, const struct config *c, enum cfg_scope scope,
     const void *base, const struct cfg_obj *obj, const char *field)
@@ -113,20 +127,24 @@ need_keys(struct missing *m, const struct config *c, enum cfg_scope scope,
             !has_effect(m, o, cfg_field_const(owner, o)))
             continue;
         need(m, o->feature, obj->marks[i].line, field, o->name,
-            cfg_value_text(m->scratch, o, cfg_field_const(owner, o)));
+            shown(m, o, cfg_field_const(owner, o)));
     }
 }
 
 static void
 need_replica(struct missing *m, const struct config *c, const struct cfg_replica *r)
 {
-    bool url = r->url[0] != '\0';
+    bool url = r->url[0] != '\0', by_file = r->obj.line != 0;
     const char *key = url ? "url" : "type";
     int line = cfg_line_of(&r->obj, key);
 
     need(m, (enum cfg_feature)(CFG_F_DRIVER_FILE + (unsigned)r->type),
-        line != 0 ? line : r->obj.line, arena_printf(m->scratch, "%s.", r->field), key,
-        url ? r->url : cfg_replica_type_name(r->type));
+        line != 0 ? line : r->obj.line,
+        by_file ? arena_printf(m->scratch, "%s.", r->field) : "",
+        by_file ? key : r->field,
+        !by_file ? ""
+        : url    ? r->url
+                 : cfg_replica_type_name(r->type));
     need_keys(m, c, CFG_REPLICA, r, &r->obj, arena_printf(m->scratch, "%s.", r->field));
 }
 
@@ -172,9 +190,10 @@ cfg_require_features(const struct config *c, uint64_t built, struct err *e)
     for (size_t i = 0; i < c->n_dbs; i++)
         need_db(&m, c, &c->dbs[i]);
     if (m.line != INT_MAX) {
-        err_set(e, ERR_UNSUPPORTED,
-            "%s%s: %s: this build does not have %s yet; remove the key", m.field, m.key,
-            m.value, words[m.feature]);
+        err_set(e, ERR_UNSUPPORTED, "%s%s: %s%sthis build does not have %s yet; %s",
+            m.field, m.key, m.value, m.value[0] != '\0' ? ": " : "", words[m.feature],
+            m.feature >= CFG_F_DRIVER_FILE ? "use a folder, file:///PATH"
+                                           : "remove the key");
         if (m.line != INT_MAX - 1)
             err_wrap(e, "line %d", m.line);
         if (c->file[0] != '\0')

@@ -95,14 +95,19 @@ build_inherit(struct build *b, struct cfg_replica *r, const bool *taken, struct 
 }
 
 int
-build_replica_line(
-    const struct config *c, const struct cfg_replica *r, const char *option)
+build_replica_line(const struct config *c, const struct cfg_replica *r, const bool *taken,
+    const char *option)
 {
-    int line = cfg_line_of(&r->obj, option);
+    const struct cfg_option *o = cfg_option_find(CFG_REPLICA, option);
+    int url = cfg_line_of(&r->obj, "url"), line = 0;
 
+    if (taken != NULL && taken[cfg_option_index(o)])
+        line = url;
     if (line == 0)
-        line = cfg_line_of(&r->obj, "url");
-    if (line == 0)
+        line = cfg_line_of(&r->obj, option);
+    if (line == 0 && (o->scope & CFG_GLOBAL) != 0)
         line = cfg_line_of(&c->obj, option);
+    if (line == 0)
+        line = url;
     return line != 0 ? line : r->obj.line;
 }

@@ -115,7 +115,9 @@ static int
 conflict(struct build *b, const struct cfg_db *into, const struct cfg_db *from,
     const struct cfg_option *o, struct err *e)
 {
-    return build_fail(e, cfg_line_of(&from->obj, o->name),
+    int line = cfg_line_of(&from->obj, o->name);
+
+    return build_fail(e, line != 0 ? line : from->obj.line,
         "dbs[%s].%s: database config #%d and #%d have the same path and different "
         "values: %s and %s",
         into->path, o->name, into->entry, from->entry,

@@ -65,6 +65,7 @@ enum cfg_feature {
     CFG_F_EXEC,
     CFG_F_HOOKS,
     CFG_F_SOCKET,
+    CFG_F_TRUNCATE,
     CFG_F_COMPACTION,
     CFG_F_SNAPSHOT,
     CFG_F_VALIDATION,
@@ -99,6 +100,8 @@ struct cfg_option {
     const char *gate;     /* without this key (of the same object) it has no effect */
     const char *alias_of; /* another spelling of that key */
     const char *instead;  /* CFG_IGNORED and deprecated keys: what to use */
+    const char *unused;   /* why the key has no effect in this program */
+    bool negative_is_off; /* a negative value asks for nothing */
     bool private;         /* not secret, but shown without its details */
     const char *doc;      /* one sentence; NULL: not for documentation */
 };

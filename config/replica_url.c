@@ -85,7 +85,12 @@ apply_file(struct replica_url *x)
         u->host, u->escaped, hash != NULL ? hash : "");
     char *clean = path_clean(path);
 
-    x->r->path = arena_strdup(x->b->a, clean);
+    if (u->query[0] != '\0')
+        build_warn(x->b, x->line, x->r->field,
+            "what follows the `?` of a file URL is not used; for a name with a `?` give "
+            "`path` instead of `url`");
+    x->r->path =
+        path[0] != '\0' ? arena_strdup(x->b->a, clean) : ""; /* not the current one */
     x->r->path_escaped = true;
     mem_free(clean);
 }
@@ -269,7 +274,7 @@ replica_url_apply(
         .scratch = &scratch,
         .r = r,
         .text = secret_reveal(&r->url_text),
-        .line = build_replica_line(b->c, r, "url"),
+        .line = build_replica_line(b->c, r, NULL, "url"),
         .taken = taken,
     };
     int rc = 0;

@@ -12,6 +12,7 @@
 #include "config/value.h"
 
 #define KINDS 2
+#define TYPES "file, s3, gs, abs, oss, sftp, webdav or nats"
 
 static const struct rules {
     const char *label;
@@ -48,21 +49,34 @@ is_set(const struct cfg_replica *r, const char *name)
     return !cfg_value_is_zero(o, cfg_field_const(r, o));
 }
 
+/* One replica while it is made. */
+struct making {
+    struct build *b;
+    const struct cfg_db *db;
+    struct cfg_replica *r;
+    bool taken[CFG_MAX_OPTIONS]; /* settings that the URL gave */
+    bool path_style;             /* and what else it means */
+};
+
 static int
-line_of(const struct build *b, const struct cfg_replica *r, const char *key)
+line_of(const struct making *m, const char *key)
 {
-    return build_replica_line(b->c, r, key);
+    return build_replica_line(m->b->c, m->r, m->taken, key);
 }
 
 static int
-resolve_type(struct build *b, struct cfg_replica *r, struct err *e)
+resolve_type(const struct making *m, struct err *e)
 {
+    struct cfg_replica *r = m->r;
+    struct build *b = m->b;
     const char *scheme = url_scheme(b->a, secret_reveal(&r->url_text));
 
     if (scheme != NULL) {
         if (!replica_url_type(scheme, &r->type))
-            return build_fail(e, line_of(b, r, "url"),
-                "%s: unknown replica type in config: \"%s\"", r->field, scheme);
+            return build_fail(e, line_of(m, "url"),
+                "%s: unknown replica type in config: \"%s\" (a URL begins with one of " TYPES
+                ")",
+                r->field, scheme);
         if (r->type_text[0] != '\0' &&
             strcmp(r->type_text, cfg_replica_type_name(r->type)) != 0)
             build_warn(b, cfg_line_of(&r->obj, "type"), r->field,
@@ -71,31 +85,35 @@ resolve_type(struct build *b, struct cfg_replica *r, struct err *e)
         return 0;
     }
     if (r->type_text[0] != '\0' && !cfg_replica_type_parse(r->type_text, &r->type))
-        return build_fail(e, line_of(b, r, "type"),
-            "%s: unknown replica type in config: \"%s\"", r->field, r->type_text);
+        return build_fail(e, line_of(m, "type"),
+            "%s: unknown replica type in config: \"%s\" (must be " TYPES ")", r->field,
+            r->type_text);
     if (secret_is_set(&r->url_text))
-        return build_fail(e, line_of(b, r, "url"), "%s: replica url scheme required: %s",
-            r->field, secret_reveal(&r->url_text));
+        return build_fail(e, line_of(m, "url"),
+            "%s: replica url scheme required: %s (write s3://... or file://..., or use "
+            "`path` for a folder)",
+            r->field, r->url);
     return 0;
 }
 
 static int
-check_conflicts(struct build *b, const struct cfg_replica *r, struct err *e)
+check_conflicts(const struct making *m, struct err *e)
 {
+    const struct cfg_replica *r = m->r;
     const struct rules *rule = &rules[r->type];
 
     for (size_t i = 0; i < KINDS && secret_is_set(&r->url_text); i++)
         if (rule->conflicts[i] != NULL && is_set(r, rule->conflicts[i]))
-            return build_fail(e, line_of(b, r, rule->conflicts[i]),
+            return build_fail(e, line_of(m, rule->conflicts[i]),
                 "%s: cannot specify url & %s for %s replica", r->field,
                 rule->conflicts[i], rule->label);
     for (size_t i = 0; i < cfg_n_options; i++) {
-        const struct cfg_option *o = &cfg_options[i], *file = b->partners[i];
+        const struct cfg_option *o = &cfg_options[i], *file = m->b->partners[i];
 
         if (file != NULL && (o->scope & CFG_REPLICA) != 0 &&
             strlen(file->name) > strlen(o->name) && is_set(r, o->name) &&
             is_set(r, file->name))
-            return build_fail(e, line_of(b, r, file->name),
+            return build_fail(e, line_of(m, file->name),
                 "%s: cannot specify both '%s' and '%s'", r->field, o->name, file->name);
     }
     return 0;
@@ -126,52 +144,63 @@ age_line(const struct config *c, const struct cfg_obj *obj)
 }
 
 static int
-check_nats(struct build *b, const struct cfg_replica *r, struct err *e)
+check_nats(const struct making *m, struct err *e)
 {
+    const struct cfg_replica *r = m->r;
     if ((r->client_cert[0] == '\0') != (r->client_key[0] == '\0'))
         return build_fail(e,
-            line_of(b, r, r->client_cert[0] != '\0' ? "client-cert" : "client-key"),
+            line_of(m, r->client_cert[0] != '\0' ? "client-cert" : "client-key"),
             "%s: client-cert and client-key must both be specified for mutual TLS "
             "authentication",
             r->field);
     for (const char *s = r->bucket; *s != '\0'; s++)
         if (!isalnum((unsigned char)*s) && *s != '_' && *s != '-')
-            return build_fail(e, line_of(b, r, "bucket"),
+            return build_fail(e, line_of(m, "bucket"),
                 "%s.bucket: a NATS bucket has letters, digits, _ and - only (got %s)",
                 r->field, r->bucket);
     return 0;
 }
 
 static int
-check_required(struct build *b, const struct cfg_replica *r, struct err *e)
+check_required(const struct making *m, struct err *e)
 {
+    const struct cfg_replica *r = m->r;
     const struct rules *rule = &rules[r->type];
 
     for (size_t i = 0; i < KINDS; i++)
         if (rule->required[i].key != NULL && !is_set(r, rule->required[i].key))
             return build_fail(
-                e, line_of(b, r, "type"), "%s: %s", r->field, rule->required[i].text);
-    return r->type == CFG_REPLICA_NATS ? check_nats(b, r, e) : 0;
+                e, line_of(m, "type"), "%s: %s", r->field, rule->required[i].text);
+    return r->type == CFG_REPLICA_NATS ? check_nats(m, e) : 0;
 }
 
 static int
-finish_file(struct build *b, struct cfg_replica *r, struct err *e)
+finish_file(const struct making *m, struct err *e)
 {
+    struct cfg_replica *r = m->r;
     char *path;
     int rc =
         r->path_escaped ? path_abs(r->path, &path, e) : path_expand(r->path, &path, e);
 
     if (rc != 0)
         return err_wrap(e, "%s.path", r->field);
-    r->path = arena_strdup(b->a, path);
+    r->path = arena_strdup(m->b->a, path);
     mem_free(path);
+    if (m->db->path[0] != '\0' && strcmp(r->path, m->db->path) == 0)
+        return build_fail(e, line_of(m, r->url[0] != '\0' ? "url" : "path"),
+            "%s: the replica is the database itself, give a folder elsewhere: %s",
+            r->field, r->path);
     return 0;
 }
 
 /* An endpoint asks for path style, unless the URL named it and has a say of its own. */
 static void
-finish_s3(struct build *b, struct cfg_replica *r, bool path_style, bool endpoint_by_url)
+finish_s3(const struct making *m)
 {
+    const struct cfg_option *endpoint = cfg_option_find(CFG_REPLICA, "endpoint");
+    struct build *b = m->b;
+    struct cfg_replica *r = m->r;
+    bool path_style = m->path_style;
     const char *env = NULL;
 
     if (r->endpoint[0] == '\0' && b->env != NULL)
@@ -180,7 +209,7 @@ finish_s3(struct build *b, struct cfg_replica *r, bool path_style, bool endpoint
         r->endpoint = replica_url_endpoint(b->a, env);
     if (r->endpoint[0] != '\0' && strstr(r->endpoint, "://") == NULL)
         r->endpoint = arena_printf(b->a, "https://%s", r->endpoint);
-    if (r->endpoint[0] != '\0' && !endpoint_by_url)
+    if (r->endpoint[0] != '\0' && !m->taken[cfg_option_index(endpoint)])
         path_style = true;
     if (path_style && r->force_path_style == CFG_UNSET)
         r->force_path_style = CFG_ON;
@@ -218,8 +247,10 @@ finish_nats(struct cfg_replica *r)
 
 /* Keys that the kind of replica does not use; half a pair of keys. */
 static void
-warn_useless(struct build *b, const struct cfg_replica *r)
+warn_useless(const struct making *m)
 {
+    struct build *b = m->b;
+    const struct cfg_replica *r = m->r;
     bool id = r->access_key_id[0] != '\0' || r->access_key_id_file[0] != '\0';
     bool key =
         secret_is_set(&r->secret_access_key) || r->secret_access_key_file[0] != '\0';
@@ -233,29 +264,28 @@ warn_useless(struct build *b, const struct cfg_replica *r)
                 cfg_replica_type_name(r->type));
     }
     if ((r->type == CFG_REPLICA_S3 || r->type == CFG_REPLICA_OSS) && id != key)
-        build_warn(b, line_of(b, r, id ? "access-key-id" : "secret-access-key"), r->field,
+        build_warn(b, line_of(m, id ? "access-key-id" : "secret-access-key"), r->field,
             "`%s` has no effect without `%s`", id ? "access-key-id" : "secret-access-key",
             id ? "secret-access-key" : "access-key-id");
 }
 
 static int
-finish(struct build *b, struct cfg_replica *r, bool path_style, bool endpoint_by_url,
-    struct err *e)
+finish(const struct making *m, struct err *e)
 {
-    switch (r->type) {
+    switch (m->r->type) {
     case CFG_REPLICA_FILE:
-        return finish_file(b, r, e);
+        return finish_file(m, e);
     case CFG_REPLICA_S3:
-        finish_s3(b, r, path_style, endpoint_by_url);
+        finish_s3(m);
         return 0;
     case CFG_REPLICA_OSS:
-        finish_oss(b, r);
+        finish_oss(m->b, m->r);
         return 0;
     case CFG_REPLICA_ABS:
-        finish_abs(b, r);
+        finish_abs(m->b, m->r);
         return 0;
     case CFG_REPLICA_NATS:
-        finish_nats(r);
+        finish_nats(m->r);
         return 0;
     case CFG_REPLICA_GS:
     case CFG_REPLICA_SFTP:
@@ -269,23 +299,26 @@ finish(struct build *b, struct cfg_replica *r, bool path_style, bool endpoint_by
 enum { WRONG_PATH, WRONG_AGE, WRONG_TYPE, WRONG_PAIR, WRONG_URL, WRONG_REST, N_WRONG };
 
 static int
-check_own_path(struct build *b, const struct cfg_replica *r, struct err *e)
+check_own_path(const struct making *m, struct err *e)
 {
+    const struct cfg_replica *r = m->r;
     if (!url_is(r->path))
         return 0;
-    return build_fail(e, line_of(b, r, "path"),
+    return build_fail(e, line_of(m, "path"),
         "%s: replica path cannot be a url, please use the 'url' field instead: %s",
-        r->field, url_without_password(b->a, r->path));
+        r->field, url_without_password(m->b->a, r->path));
 }
 
 static void
-keep_fault(struct build *b, struct cfg_replica *r, const struct err *wrong)
+keep_fault(const struct making *m, const struct err *wrong)
 {
+    struct cfg_replica *r = m->r;
+
     for (size_t i = 0; i < N_WRONG && r->fault == NULL; i++)
         if (wrong[i].code != ERR_OK)
-            r->fault = build_fault(b, 0, "%s", wrong[i].text);
+            r->fault = build_fault(m->b, 0, "%s", wrong[i].text);
     if (r->fault == NULL)
-        warn_useless(b, r);
+        warn_useless(m);
 }
 
 static int
@@ -294,29 +327,28 @@ resolve_replica(
 {
     static const struct err none = ERR_NONE;
     struct err wrong[N_WRONG];
-    bool taken[CFG_MAX_OPTIONS] = { false }, path_style = false;
-    size_t endpoint = cfg_option_index(cfg_option_find(CFG_REPLICA, "endpoint"));
+    struct making m = { .b = b, .db = db, .r = r };
     int rc;
 
     for (size_t i = 0; i < N_WRONG; i++)
         wrong[i] = none;
-    r->url = arena_strdup(b->a, url_without_password(b->a, secret_reveal(&r->url_text)));
+    r->url = arena_strdup(b->a, url_masked(b->a, secret_reveal(&r->url_text)));
     r->field = db->entry == 0 ? r->url
                               : arena_printf(b->a, "dbs[%s].%s",
                                     db->path[0] != '\0' ? db->path : db->dir, r->field);
-    check_own_path(b, r, &wrong[WRONG_PATH]);
-    if (resolve_type(b, r, &wrong[WRONG_TYPE]) == 0 &&
-        check_conflicts(b, r, &wrong[WRONG_PAIR]) == 0 && secret_is_set(&r->url_text) &&
-        replica_url_apply(b, r, taken, &path_style, &wrong[WRONG_URL]) != 0)
-        build_fail(&wrong[WRONG_URL], line_of(b, r, "url"), "%s: %s", r->field,
+    check_own_path(&m, &wrong[WRONG_PATH]);
+    if (resolve_type(&m, &wrong[WRONG_TYPE]) == 0 &&
+        check_conflicts(&m, &wrong[WRONG_PAIR]) == 0 && secret_is_set(&r->url_text) &&
+        replica_url_apply(b, r, m.taken, &m.path_style, &wrong[WRONG_URL]) != 0)
+        build_fail(&wrong[WRONG_URL], line_of(&m, "url"), "%s: %s", r->field,
             arena_strdup(b->a, wrong[WRONG_URL].text));
-    rc = build_inherit(b, r, taken, e);
+    rc = build_inherit(b, r, m.taken, e);
     if (rc != 0)
         return rc;
     check_age(&r->age, age_line(b->c, &r->obj), r->field, &wrong[WRONG_AGE]);
-    if (check_required(b, r, &wrong[WRONG_REST]) == 0)
-        finish(b, r, path_style, taken[endpoint], &wrong[WRONG_REST]);
-    keep_fault(b, r, wrong);
+    if (check_required(&m, &wrong[WRONG_REST]) == 0)
+        finish(&m, &wrong[WRONG_REST]);
+    keep_fault(&m, wrong);
     r->snapshot = db->snapshot;
     if (r->own_snapshot_interval_ns != 0)
         r->snapshot.interval_ns = r->own_snapshot_interval_ns;

@@ -204,14 +204,12 @@ static int
 apply_tag(const struct ynode *n, struct yscalar *out, struct err *e)
 {
     if (strcmp(n->tag, "!!binary") == 0)
-        return err_set(
-            e, ERR_CONFIG, "yaml: line %d: !!binary is not supported", n->line);
+        return err_set(e, ERR_CONFIG, "yaml: !!binary is not supported");
     if (strcmp(n->tag, "!!float") == 0 && out->type == YSCALAR_INT) {
         out->type = YSCALAR_FLOAT;
         out->real = (double)out->i64;
     } else if (is_standard(n->tag) && strcmp(n->tag, out->tag) != 0) {
-        return err_set(e, ERR_CONFIG, "line %d: yaml: cannot decode %s `%s` as a %s",
-            n->line, out->tag, n->value, n->tag);
+        return err_set(e, ERR_CONFIG, "yaml: cannot decode %s as a %s", out->tag, n->tag);
     }
     out->tag = n->tag;
     return 0;

@@ -33,7 +33,8 @@ struct yscalar {
     const char *text; /* borrowed from the node */
 };
 
-/* ERR_CONFIG: an explicit tag that the text does not fit. */
+/* ERR_CONFIG: an explicit tag that the text does not fit. The text, which may be a
+ * secret, is not repeated; the caller knows key and line. */
 int yscalar_resolve(const struct ynode *n, struct yscalar *out, struct err *e);
 
 bool yscalar_to_bool(const struct yscalar *s, bool *out);

@@ -8,8 +8,7 @@
 #include "common/base/mem.h"
 #include "common/base/path.h"
 #include "common/base/sys.h"
-#include "config/config.h"
-#include "config/options.h"
+#include "config/build.h"
 
 #define SECRET_FILE_MAX 65536
 
@@ -102,19 +101,34 @@ is_file_key(const struct cfg_option *o)
            cfg_option_partner(o) != NULL;
 }
 
+/* Puts file, line and object in front of what is wrong with the file of a key. */
 static int
-read_replica(struct arena *a, struct cfg_replica *r, struct err *e)
+name_place(const struct config *c, int line, const char *field, struct err *e)
 {
+    if (field[0] != '\0')
+        err_wrap(e, "%s", field);
+    if (line > 0)
+        err_wrap(e, "line %d", line);
+    return c->file[0] != '\0' ? err_wrap(e, "%s", c->file) : (int)e->code;
+}
+
+static int
+read_replica(struct config *c, struct cfg_replica *r, struct err *e)
+{
+    const char *key = "sse-customer-key-path";
     int rc = 0;
 
     for (size_t i = 0; i < cfg_n_options && rc == 0; i++)
         if ((cfg_options[i].scope & CFG_REPLICA) != 0 &&
-            (cfg_options[i].kinds & (1u << r->type)) != 0 && is_file_key(&cfg_options[i]))
-            rc = read_option(a, &cfg_options[i], r, e);
+            (cfg_options[i].kinds & (1u << r->type)) != 0 &&
+            is_file_key(&cfg_options[i]) &&
+            read_option(&c->arena, &cfg_options[i], r, e) != 0) {
+            key = cfg_options[i].name;
+            rc = (int)e->code;
+        }
     if (rc == 0 && r->type == CFG_REPLICA_S3 && r->sse_customer_key_path[0] != '\0')
-        rc = read_secret(
-            "sse-customer-key-path", r->sse_customer_key_path, &r->sse_customer_key, e);
-    return rc != 0 ? err_wrap(e, "%s", r->field) : 0;
+        rc = read_secret(key, r->sse_customer_key_path, &r->sse_customer_key, e);
+    return rc == 0 ? 0 : name_place(c, build_replica_line(c, r, NULL, key), r->field, e);
 }
 
 int
@@ -123,7 +137,7 @@ cfg_read_secrets(struct config *c, struct cfg_db *db, struct err *e)
     int rc = 0;
 
     for (size_t i = 0; i < db->n_replicas && rc == 0; i++)
-        rc = read_replica(&c->arena, &db->replicas[i], e);
+        rc = read_replica(c, &db->replicas[i], e);
     return rc;
 }
 
@@ -132,9 +146,10 @@ config_read_secrets(struct config *c, struct err *e)
 {
     int rc = 0;
 
-    if (c->mcp_auth_token_file[0] != '\0')
-        rc = read_secret(
-            "mcp-auth-token-file", c->mcp_auth_token_file, &c->mcp_auth_token, e);
+    if (c->mcp_auth_token_file[0] != '\0' &&
+        read_secret(
+            "mcp-auth-token-file", c->mcp_auth_token_file, &c->mcp_auth_token, e) != 0)
+        rc = name_place(c, cfg_line_of(&c->obj, "mcp-auth-token-file"), "", e);
     for (size_t i = 0; i < c->n_dbs && rc == 0; i++)
         rc = cfg_read_secrets(c, &c->dbs[i], e);
     return rc;

@@ -128,12 +128,13 @@ parse_user(struct arena *a, const char *s, size_t n, struct url *u, struct err *
     u->has_user = true;
     u->has_password = colon != NULL;
     u->user = unescape(a, s, user, false, e);
-    if (u->user == NULL)
-        return (int)e->code;
-    if (colon == NULL)
-        return 0;
-    u->password = unescape(a, colon + 1, n - user - 1, false, e);
-    return u->password != NULL ? 0 : (int)e->code;
+    if (u->user != NULL && colon != NULL)
+        u->password = unescape(a, colon + 1, n - user - 1, false, e);
+    if (u->user == NULL ||
+        (colon != NULL && u->password == NULL)) /* no part of a secret */
+        return err_set(
+            e, ERR_CONFIG, "invalid URL escape in the user part (a %% is written %%25)");
+    return 0;
 }
 
 /* One of several hosts: its port must be digits. */
@@ -292,7 +293,8 @@ add_query(struct buf *out, const char *query)
 
 /*
  * Where the user part ends, NULL: there is none. A password with a bare slash in it makes
- * the rest look like a path; then all up to the last @ is taken for the user part.
+ * the rest look like a path: where there may be one, all up to the last @ is taken for
+ * the user part.
  */
 static const char *
 end_of_user(const char *rest)
@@ -300,9 +302,11 @@ end_of_user(const char *rest)
     size_t len = strcspn(rest, "/?#");
     const char *at = memrchr(rest, '@', len), *colon = memrchr(rest, ':', len);
 
-    if (at != NULL || colon == NULL ||
+    if (at != NULL)
+        return memchr(rest, ':', (size_t)(at - rest)) != NULL ? strrchr(rest, '@') : at;
+    if (colon == NULL ||
         (size_t)(colon - rest) + 1 + strspn(colon + 1, "0123456789") == len)
-        return at;
+        return NULL;
     return strrchr(rest, '@');
 }
 
@@ -348,13 +352,36 @@ url_without_password(struct arena *a, const char *text)
 }
 
 const char *
+url_masked(struct arena *a, const char *text)
+{
+    const char *at = strrchr(text, '@'), *query;
+    struct buf out;
+
+    if (url_is(text))
+        return url_without_password(a, text);
+    buf_init(&out, URL_TEXT_MAX);
+    if (at != NULL) {
+        buf_add_str(&out, "xxxxx");
+        text = at;
+    }
+    query = text + strcspn(text, "?");
+    buf_add(&out, text, (size_t)(query - text));
+    add_query(&out, query);
+    text = arena_strdup(a, buf_str(&out));
+    buf_deinit(&out);
+    return text;
+}
+
+const char *
 url_without_details(struct arena *a, const char *text)
 {
     const char *rest, *at;
     size_t len;
 
-    if (!url_is(text))
-        return text;
+    if (!url_is(text)) {
+        len = strcspn(text, "/?#");
+        return arena_printf(a, "%.*s%s", (int)len, text, text[len] != '\0' ? "/..." : "");
+    }
     rest = strstr(text, "://") + 3;
     at = end_of_user(rest);
     if (at != NULL)

@@ -49,7 +49,11 @@ const char *url_escape_path(struct arena *a, const char *path);
 /* For people: the same without a password and without values that are secrets. */
 const char *url_without_password(struct arena *a, const char *text);
 
-/* SCHEME://HOST and no more; what is no URL stays as it is. */
+/* The same for what was meant as a URL and may be none: all up to the last @ is masked.
+ */
+const char *url_masked(struct arena *a, const char *text);
+
+/* SCHEME://HOST and no more; what is no URL ends where a path or a query would begin. */
 const char *url_without_details(struct arena *a, const char *text);
 
 #endif

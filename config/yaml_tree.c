@@ -7,7 +7,7 @@
 
 #include "common/base/arena.h"
 #include "common/base/mem.h"
-#include "config/config.h"
+#include "config/options.h"
 
 #define YAML_TAG_PREFIX "tag:yaml.org,2002:"
 
@@ -151,12 +151,33 @@ attach(struct ytree *t, struct ynode *n)
     parent->n++;
 }
 
+/* Is what comes next the value of a key that holds a secret, wherever it stands? */
+static bool
+at_secret(const struct ytree *t)
+{
+    const struct ynode *parent = t->depth > 0 ? t->open[t->depth - 1] : NULL;
+
+    if (parent == NULL || parent->kind != YNODE_MAP || parent->n % 2 == 0 ||
+        parent->last->kind != YNODE_SCALAR)
+        return false;
+    for (size_t i = 0; i < cfg_n_options; i++)
+        if (cfg_options[i].type == CFG_SECRET &&
+            strcmp(cfg_options[i].name, parent->last->value) == 0)
+            return true;
+    return false;
+}
+
 static int
 add_alias(struct ytree *t, const yaml_event_t *ev, struct err *e)
 {
     const char *name = (const char *)ev->data.alias.anchor;
     struct ynode *target = anchor_find(t, name), *n;
 
+    if (target == NULL && at_secret(t))
+        return err_set(e, ERR_CONFIG,
+            "line %zu: %s: yaml: unknown anchor referenced; a value that begins with * must "
+            "be in quotes",
+            ev->start_mark.line + 1, t->open[t->depth - 1]->last->value);
     if (target == NULL)
         return err_set(e, ERR_CONFIG, "line %zu: yaml: unknown anchor '%s' referenced",
             ev->start_mark.line + 1, name);

@@ -20,10 +20,16 @@ install=true
 work=
 daemon=
 step="start"
+begin=$(date +%s)
 
+# Each step with the seconds since the start.
 say() {
     step=$*
-    printf '%s\n' "-- $*"
+    printf '[%3d s] %s\n' $(($(date +%s) - begin)) "$*"
+}
+
+note() {
+    printf '        %s\n' "$*"
 }
 
 die() {
@@ -47,7 +53,7 @@ clean_up() {
     fi
     if [ -n "$work" ]; then
         if $keep; then
-            printf '%s\n' "   kept: $work"
+            note "kept: $work"
         else
             rm -rf "$work"
         fi
@@ -96,6 +102,7 @@ if $install && command -v dpkg-query >/dev/null 2>&1; then
     missing=$(missing_packages)
     if [ -n "$missing" ]; then
         say "installing $missing"
+        note "this may take a minute"
         as_root=
         if [ "$(id -u)" -ne 0 ]; then
             command -v sudo >/dev/null 2>&1 || die "not root and no sudo; install: $missing"
@@ -116,13 +123,13 @@ done
 say "building litestream in $build"
 mkdir -p "$build"
 if ! { cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DBUILD_TESTING=OFF &&
-    cmake --build "$build" --target litestream; } >"$build/quickstart.log" 2>&1; then
+    cmake --build "$build"; } >"$build/quickstart.log" 2>&1; then
     tail -n 40 "$build/quickstart.log" >&2
     die "the build failed; all of it is in $build/quickstart.log"
 fi
 litestream=$build/supervisor/litestream
 [ -x "$litestream" ] || die "$litestream was not built"
-printf '%s\n' "   litestream $("$litestream" version)"
+note "litestream $("$litestream" version)"
 
 # --- replicate ---------------------------------------------------------------------------
 
@@ -217,7 +224,7 @@ sql "$db" "INSERT INTO note (text) SELECT 'about ' || section || ': ' || count(*
     DELETE FROM package WHERE id % 1000 = 999;"
 rows=$(sql "$db" "SELECT (SELECT count(*) FROM package) + (SELECT count(*) FROM note);")
 transactions=$(($(grep -c '^BEGIN\|; BEGIN' "$work/index.sql") + 3))
-printf '%s\n' "   $rows rows in $transactions transactions"
+note "$rows rows in $transactions transactions"
 
 say "waiting until the replica has all of it"
 wanted=$(fingerprint "$db")
@@ -237,19 +244,38 @@ start=$(date +%s%N)
 restore_to "$copy" || { cat "$work/restore.log" >&2; die "restore failed"; }
 took=$((($(date +%s%N) - start) / 1000000))
 
-say "comparing"
+say "comparing source and copy"
 for file in "$db" "$copy"; do
     check=$(sql "$file" "PRAGMA integrity_check;")
     [ "$check" = ok ] || die "integrity_check of $file: $check"
     sql "$file" .dump >"$file.sql"
 done
-cmp -s "$db.sql" "$copy.sql" || die "source and copy differ: $(diff "$db.sql" "$copy.sql" | head -n 5)"
-[ "$(fingerprint "$db")" = "$(fingerprint "$copy")" ] || die "the SHA3 sums differ"
+cmp -s "$db.sql" "$copy.sql" ||
+    die "source and copy differ: $(diff "$db.sql" "$copy.sql" | head -n 5)"
+source_sum=$(sha256sum <"$db.sql" | cut -d ' ' -f 1)
+copy_sum=$(sha256sum <"$copy.sql" | cut -d ' ' -f 1)
+[ "$source_sum" = "$copy_sum" ] || die "the SHA-256 sums differ"
+found=$(sql "$copy" "SELECT (SELECT count(*) FROM package) + (SELECT count(*) FROM note);")
+[ "$found" = "$rows" ] || die "the copy has $found rows, not $rows"
 
 size() {
     du -sk "$@" | awk '{ kb += $1 } END { printf "%.1f MB", kb / 1024 }'
 }
-files=$(find "$replica" -name '*.ltx' | wc -l)
+note "source  integrity_check ok, SHA-256 of its content $source_sum"
+note "copy    integrity_check ok, SHA-256 of its content $copy_sum"
+note "replica $(find "$replica" -name '*.ltx' | wc -l) files, $(size "$replica")"
+
 say "done"
-printf '%s\n' "OK: $rows rows ($(size "$db")) written during replication, replica $(size "$replica") \
-in $files files, restored in $took ms, source and copy equal (SHA3 $(fingerprint "$copy" | cut -c 1-16)...)"
+cat <<EOF
+
+OK: $rows rows ($(size "$db")) were written while litestream replicated them, restored in
+$took ms, and are equal to the source.
+
+What to do next
+    install         sudo cmake --install $build
+    configure       copy share/doc/litestream/examples/litestream.yml to /etc/litestream.yml
+                    and name your databases (man litestream.yml)
+    replicate       litestream replicate
+    restore         litestream restore -o COPY DB
+    test the build  test/run.sh --quick
+EOF

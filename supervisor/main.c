@@ -1,11 +1,13 @@
 /*
  * litestream - command dispatch.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/log.h"
+#include "common/base/mem.h"
 #include "common/base/rand.h"
 #include "config/config.h"
 #include "supervisor/commands/command.h"
@@ -46,8 +48,11 @@ run_command(const struct command *c, int argc, char **argv)
     struct err e = ERR_NONE;
     int status = c->run(argc, argv, &e);
 
+    if ((fflush(stdout) != 0 || ferror(stdout)) && status == 0) {
+        err_errno(&e, errno, "write to standard output");
+        status = EXIT_FAILURE;
+    }
     if (status != 0 && e.code != ERR_OK) {
-        fflush(stdout);
         fprintf(stderr, "Error: %s\n", e.text);
         if (e.hint[0] != '\0')
             fprintf(stderr, "Try: %s\n", e.hint);
@@ -58,6 +63,7 @@ run_command(const struct command *c, int argc, char **argv)
 int
 main(int argc, char **argv)
 {
+    mem_setup();
     rand_seed();
     config_export_env();
     if (argc < 2 || (argv[1][0] == '-' && !asks_for_help(argv[1]))) {

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/base/proc.h"
+#include "common/base/secret.h"
 #include "common/base/sys.h"
 
 static void
@@ -53,7 +54,7 @@ own_signals(void)
 }
 
 _Noreturn static void
-child_main(const struct spawn *s, int channel)
+child_main(const struct spawn *s, int channel, struct buf *secrets)
 {
     struct worker_start start = s->start;
 
@@ -61,7 +62,9 @@ child_main(const struct spawn *s, int channel)
     start.channel = channel;
     close_others(channel);
     own_signals();
-    config_wipe_secrets(s->config, start.db);
+    secret_forked();
+    config_unpack_secrets(start.db->replicas, start.db->n_replicas, secrets);
+    config_forget_pack(secrets);
     proc_exit(worker_main(&start));
 }
 
@@ -69,24 +72,26 @@ int
 spawn_worker(const struct spawn *s, pid_t *pid, int *channel, struct err *e)
 {
     sigset_t all, before;
-    int ends[2];
+    struct buf secrets;
+    int ends[2], saved;
     pid_t child;
 
     proc_must_be(PROC_SUPERVISOR);
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0)
         return err_errno(e, errno, "create channel");
+    config_pack_secrets(s->start.db, &secrets);
     fflush(stdout);
     fflush(stderr);
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
     child = fork();
     if (child == 0)
-        child_main(s, ends[1]);
+        child_main(s, ends[1], &secrets);
+    saved = errno;
     sigprocmask(SIG_SETMASK, &before, NULL);
+    config_forget_pack(&secrets);
     sys_close(&ends[1]);
     if (child < 0) {
-        int saved = errno;
-
         sys_close(&ends[0]);
         return err_errno(e, saved, "fork");
     }

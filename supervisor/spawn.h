@@ -3,19 +3,17 @@
  *
  * The child takes its role, keeps descriptors 0 to 2 and its channel end, closes the rest
  * (a kept copy of a sister's channel end would hide that sister's death), leaves signals
- * to the supervisor (a terminal or an init system sends them to all), wipes what is
- * secret of other databases, and never returns.
+ * to the supervisor (a terminal or an init system sends them to all), has the secrets of
+ * its own database only, and never returns.
  */
 #ifndef SUPERVISOR_SPAWN_H
 #define SUPERVISOR_SPAWN_H
 
 #include <sys/types.h>
 
-#include "config/config.h"
 #include "workers/worker.h"
 
 struct spawn {
-    struct config *config;
     struct worker_start start; /* channel is filled in here */
 };
 

@@ -175,12 +175,13 @@ static int
 start_worker(struct wproc *p, struct err *e)
 {
     struct supervisor *sup = p->sup;
-    struct spawn s = { .config = sup->config,
+    struct spawn s = {
         .start = { .db = p->db,
             .slot = p->slot,
             .incarnation = ++p->incarnation,
             .shutdown_timeout_ms = sup->config->shutdown_sync_timeout_ns / 1000000,
-            .shutdown_interval_ms = sup->config->shutdown_sync_interval_ns / 1000000 } };
+            .shutdown_interval_ms = sup->config->shutdown_sync_interval_ns / 1000000 }
+    };
     struct link_options options = { .loop = &sup->loop,
         .from = MSG_FROM_WORKER,
         .incarnation = p->incarnation,
@@ -521,6 +522,7 @@ supervisor_run(struct config *config, struct err *e)
 
     proc_set_role(PROC_SUPERVISOR);
     raise_descriptor_limit();
+    worker_prepare();
     signal(SIGPIPE, SIG_IGN);
     sup->config = config;
     sup->own_left = hub_own_budget();

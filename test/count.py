@@ -53,7 +53,12 @@ def count(case):
 def main():
     total = [0, 0, 0]
     names = []
-    for case in xml.etree.ElementTree.parse(sys.argv[1]).getroot().iter("testcase"):
+    try:
+        root = xml.etree.ElementTree.parse(sys.argv[1]).getroot()
+    except (OSError, xml.etree.ElementTree.ParseError) as e:
+        print(f"0 1 0\nno report of the tests: {e}")
+        return
+    for case in root.iter("testcase"):
         counted = count(case)
         total = [a + b for a, b in zip(total, counted)]
         if counted[1]:

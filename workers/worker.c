@@ -12,6 +12,8 @@
 #include "common/base/proc.h"
 #include "common/base/rand.h"
 #include "common/base/wall.h"
+#include "common/crc64/crc64.h"
+#include "workers/sync/dbconn.h"
 #include "workers/sync/meta.h"
 #include "workers/worker_impl.h"
 
@@ -390,6 +392,13 @@ set_prefix(const struct cfg_db *db)
         LF_STR("db", path_base(db->path)), LF_END };
 
     log_set_prefix(prefix);
+}
+
+void
+worker_prepare(void)
+{
+    crc64_prepare();
+    dbconn_prepare();
 }
 
 int

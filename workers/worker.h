@@ -30,6 +30,12 @@ struct worker_start {
     int64_t shutdown_interval_ms;
 };
 
+/*
+ * In the supervisor, before the first fork: makes what all workers have alike (tables of
+ * checksums and of SQLite's functions), so that they share it. Opens nothing.
+ */
+void worker_prepare(void);
+
 /* Runs to the end and returns the exit status. Role PROC_WORKER. */
 int worker_main(const struct worker_start *start);
 

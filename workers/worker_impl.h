@@ -49,8 +49,8 @@ struct worker {
     const struct worker_start *start;
     uv_loop_t loop;
     uv_timer_t timer; /* the next thing that is due by time */
-    uv_idle_t now;    /* active: something is due at once; a timer of 0 ms would starve the
-                         channel and the uploads, for libuv runs it before it polls */
+    uv_idle_t now; /* active: something is due at once; a timer of 0 ms would starve the
+                      channel and the uploads, for libuv runs it before it polls */
     struct link *link;
     unsigned state; /* enum worker_state */
 
@@ -67,6 +67,7 @@ struct worker {
     struct mono look_from;  /* not before this moment, after looks that found nothing */
     int64_t look_wait_ms;
     struct mono again_at; /* 0: no look is wanted by time */
+    bool untidy;          /* memory was used since it was last given back */
     bool safety_look;     /* the look was asked for by the safety tick */
     struct retry retry;
     struct mono retry_at; /* 0: no back-off */

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "common/base/log.h"
+#include "common/base/mem.h"
 #include "common/base/must.h"
 #include "common/base/wall.h"
 #include "workers/worker_impl.h"
@@ -391,6 +392,7 @@ look(struct worker *w)
     pacer_start(&w->pacer, mono_now());
     w->again_at = (struct mono){ 0 };
     w->sync_started = mono_now();
+    w->untidy = true;
     w->view.sync_count++;
     worker_set_phase(w, PHASE_LOOKING);
     switch (engine_sync(w->eng, true, true, &rep, &e)) {
@@ -478,6 +480,15 @@ worker_run(struct worker *w)
         check_after_arming(w);
 }
 
+/* It was quiet for a while: what the last work left behind is not needed soon. */
+static void
+give_memory_back(struct worker *w)
+{
+    if (w->untidy)
+        mem_trim();
+    w->untidy = false;
+}
+
 void
 worker_on_tail(void *arg, enum tail_event event)
 {
@@ -497,8 +508,10 @@ worker_on_tail(void *arg, enum tail_event event)
             break;
         case TAIL_SAFETY:
             w->view.sync_count++;
-            if (!engine_has_news(w->eng))
+            if (!engine_has_news(w->eng)) {
+                give_memory_back(w);
                 break;
+            }
             w->safety_look = true;
             pacer_touch(&w->pacer);
             break;

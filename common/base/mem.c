@@ -6,7 +6,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include "common/base/must.h"
+
+/* Buffers of this size and more are mappings of their own, gone when they are freed. */
+#define MMAP_BYTES (64 << 10)
+
+/* How far the heap grows at a time, and what may lie unused at its end. */
+#define HEAP_STEP (16 << 10)
+#define HEAP_SPARE (64 << 10)
 
 void *
 mem_try(size_t n, size_t bytes)
@@ -81,4 +92,28 @@ void
 mem_free(void *p)
 {
     free(p);
+}
+
+void
+mem_setup(void)
+{
+#ifdef __GLIBC__
+    /*
+     * Without this the first freed buffer raises the limit above which memory is mapped,
+     * for good, and the buffers of the first sync stay in the heap of an idle worker
+     * (600 KB). A second arena, which each job thread would get, stays as well.
+     */
+    mallopt(M_MMAP_THRESHOLD, MMAP_BYTES);
+    mallopt(M_TOP_PAD, HEAP_STEP);
+    mallopt(M_TRIM_THRESHOLD, HEAP_SPARE);
+    mallopt(M_ARENA_MAX, 1);
+#endif
+}
+
+void
+mem_trim(void)
+{
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
 }

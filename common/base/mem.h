@@ -23,4 +23,13 @@ char *mem_strndup(const char *s, size_t len); /* exactly len bytes and a NUL */
 char *mem_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void mem_free(void *p);
 
+/*
+ * For a program of many small processes, once, before anything is allocated: what is
+ * freed goes back to the system instead of being kept for the next time.
+ */
+void mem_setup(void);
+
+/* Gives unused memory back to the system; some microseconds. */
+void mem_trim(void);
+
 #endif

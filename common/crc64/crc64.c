@@ -141,6 +141,12 @@ crc64_update_with(enum crc64_impl impl, uint64_t crc, const void *bytes, size_t 
     return 0;
 }
 
+void
+crc64_prepare(void)
+{
+    pthread_once(&once, init);
+}
+
 uint64_t
 crc64_update(uint64_t crc, const void *bytes, size_t n)
 {

@@ -19,6 +19,9 @@
 /* Continues a checksum over more bytes; a new one starts from 0. Any thread. */
 uint64_t crc64_update(uint64_t crc, const void *bytes, size_t n);
 
+/* Makes the tables (32 KB) now, for children to share; else the first call does. */
+void crc64_prepare(void);
+
 enum crc64_impl {
     CRC64_BYTEWISE, /* one table, the definition */
     CRC64_SLICING,  /* sixteen tables, any processor */

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/mem.h"
+
 void
 ltx_txid_format(uint64_t txid, char out[LTX_TXID_SIZE])
 {
@@ -61,6 +63,21 @@ ltx_name_parse(const char *name, uint64_t *min_txid, uint64_t *max_txid)
     return strlen(name) == LTX_NAME_SIZE - 1 && name[16] == '-' &&
            strcmp(name + 33, ".ltx") == 0 && parse_hex16(name, false, min_txid) &&
            parse_hex16(name + 17, false, max_txid);
+}
+
+char *
+ltx_level_path(const char *root, int level)
+{
+    return mem_printf("%s/ltx/%d", root, level);
+}
+
+char *
+ltx_file_path(const char *root, int level, uint64_t min_txid, uint64_t max_txid)
+{
+    char name[LTX_NAME_SIZE];
+
+    ltx_name_format(min_txid, max_txid, name);
+    return mem_printf("%s/ltx/%d/%s", root, level, name);
 }
 
 int

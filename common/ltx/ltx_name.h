@@ -24,6 +24,10 @@ int ltx_txid_parse(const char *text, uint64_t *txid, struct err *e);
 void ltx_name_format(uint64_t min_txid, uint64_t max_txid, char out[LTX_NAME_SIZE]);
 bool ltx_name_parse(const char *name, uint64_t *min_txid, uint64_t *max_txid);
 
+/* ROOT/ltx/LEVEL and a file in it, as a local folder and a file replica have them. Owned. */
+char *ltx_level_path(const char *root, int level);
+char *ltx_file_path(const char *root, int level, uint64_t min_txid, uint64_t max_txid);
+
 /* By level, min, max; for qsort over struct ltx_info. */
 int ltx_info_cmp(const void *a, const void *b);
 

@@ -18,28 +18,6 @@
 /* Below this many bytes one read and one write are cheaper than asking the kernel. */
 #define COPY_MIN ((int64_t)128 << 10)
 
-static char *
-level_dir(const struct file_store *s, int level)
-{
-    char text[16];
-
-    snprintf(text, sizeof(text), "ltx/%d", level);
-    return path_join(s->root, text);
-}
-
-static char *
-file_path(const struct file_store *s, int level, uint64_t min_txid, uint64_t max_txid)
-{
-    char name[LTX_NAME_SIZE];
-    char *dir = level_dir(s, level);
-    char *path;
-
-    ltx_name_format(min_txid, max_txid, name);
-    path = path_join(dir, name);
-    mem_free(dir);
-    return path;
-}
-
 /* --- list -----------------------------------------------------------------------------
  */
 
@@ -101,7 +79,7 @@ file_store_list(const struct file_store *s, int level, uint64_t seek,
     struct ltx_info **infos, size_t *n, struct err *e)
 {
     struct listing l = { 0 };
-    char *path = level_dir(s, level);
+    char *path = ltx_level_path(s->root, level);
     DIR *dir = NULL;
     int fd = -1, rc;
 
@@ -146,7 +124,7 @@ int
 file_store_get(const struct file_store *s, const struct file_name *name, int64_t off,
     void *buf, size_t size, size_t *got, struct err *e)
 {
-    char *path = file_path(s, name->level, name->min_txid, name->max_txid);
+    char *path = ltx_file_path(s->root, name->level, name->min_txid, name->max_txid);
     struct stat st;
     int fd = -1, rc;
 
@@ -258,7 +236,7 @@ file_store_put(const struct file_store *s, const struct file_name *name,
     struct drv_source *src, const struct cancel *cancel, int64_t *size,
     struct wall *created, struct err *e)
 {
-    char *path = file_path(s, name->level, name->min_txid, name->max_txid);
+    char *path = ltx_file_path(s->root, name->level, name->min_txid, name->max_txid);
     char *tmp = mem_printf("%s.tmp", path);
     struct err ignored;
     int fd = -1;
@@ -297,7 +275,8 @@ file_store_del(const struct file_store *s, const struct ltx_info *files, size_t 
 
         if (cancel_asked(cancel))
             return err_set(e, ERR_CANCELLED, "cancelled");
-        path = file_path(s, files[i].level, files[i].min_txid, files[i].max_txid);
+        path =
+            ltx_file_path(s->root, files[i].level, files[i].min_txid, files[i].max_txid);
         rc = sys_remove(path, e);
         mem_free(path);
         if (rc != 0)
@@ -345,7 +324,7 @@ file_store_del_all(const struct file_store *s, struct err *e)
     int rc = 0;
 
     for (int level = 0; rc == 0 && level < LTX_N_LEVELS; level++) {
-        char *dir = level_dir(s, level);
+        char *dir = ltx_level_path(s->root, level);
 
         rc = empty_level(dir, e);
         if (rc == 0)

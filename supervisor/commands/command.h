@@ -55,6 +55,18 @@ struct config_flags {
     bool no_expand_env;
 };
 
+/* Two entries of a command's flag table that fill in a struct config_flags. */
+#define COMMAND_CONFIG_FLAGS(cf)                                                         \
+    { .name = "config",                                                                  \
+        .type = FLAG_STRING,                                                             \
+        .value = &(cf).path,                                                             \
+        .arg = "PATH",                                                                   \
+        .doc = "Configuration file." },                                                  \
+    {                                                                                    \
+        .name = "no-expand-env", .type = FLAG_BOOL, .value = &(cf).no_expand_env,        \
+        .doc = "Leave $NAME in the configuration file as it is."                         \
+    }
+
 /*
  * Reads the configuration file and sets up logging by it (json_stdout: stdout is kept for
  * JSON, log lines go to stderr); warnings are logged.
@@ -81,6 +93,13 @@ int command_source_open(const char *text, const struct config_flags *flags,
     bool json_stdout, struct command_source *out, struct err *e);
 void command_source_close(struct command_source *s);
 
+/* Is it the one that -replica asks for, by name or type? NULL asks for any. */
+bool command_is_replica(const struct cfg_replica *r, const char *asked);
+int command_no_replica(const char *asked, struct err *e);
+
+/* How a replica is told from the others of its database: its name, or its type. */
+const char *command_replica_label(const struct cfg_replica *r);
+
 /* --- output ---------------------------------------------------------------------------
  */
 
@@ -90,5 +109,6 @@ struct table; /* opaque */
 struct table *table_new(const char *const *header, size_t n_columns);
 void table_add(struct table *t, const char *const *cells); /* copied */
 void table_print_free(struct table *t);
+void table_free(struct table *t);
 
 #endif

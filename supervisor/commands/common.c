@@ -174,6 +174,25 @@ command_source_close(struct command_source *s)
     *s = (struct command_source){ 0 };
 }
 
+bool
+command_is_replica(const struct cfg_replica *r, const char *asked)
+{
+    return asked == NULL || strcmp(asked, r->name) == 0 ||
+           strcmp(asked, cfg_replica_type_name(r->type)) == 0;
+}
+
+int
+command_no_replica(const char *asked, struct err *e)
+{
+    return err_set(e, ERR_USAGE, "no replica of that name or type: %s", asked);
+}
+
+const char *
+command_replica_label(const struct cfg_replica *r)
+{
+    return r->name[0] != '\0' ? r->name : cfg_replica_type_name(r->type);
+}
+
 /* --- output ---------------------------------------------------------------------------
  */
 
@@ -219,6 +238,15 @@ column_width(const struct table *t, size_t column)
 }
 
 void
+table_free(struct table *t)
+{
+    for (size_t i = 0; i < t->n_rows * t->n_columns; i++)
+        mem_free(t->cells[i]);
+    mem_free(t->cells);
+    mem_free(t);
+}
+
+void
 table_print_free(struct table *t)
 {
     size_t *width = mem_new_array(t->n_columns, sizeof(*width));
@@ -233,9 +261,7 @@ table_print_free(struct table *t)
             printf("%s%*s", cell, last ? 0 : (int)(width[i] + 2 - utf8_len(cell)), "");
             if (last)
                 putchar('\n');
-            mem_free(cell);
         }
     mem_free(width);
-    mem_free(t->cells);
-    mem_free(t);
+    table_free(t);
 }

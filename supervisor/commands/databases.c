@@ -60,15 +60,7 @@ cmd_databases(int argc, char **argv, struct err *e)
     struct config_flags cf = { 0 };
     bool json = false;
     const struct flag flags[] = {
-        { .name = "config",
-            .type = FLAG_STRING,
-            .value = &cf.path,
-            .arg = "PATH",
-            .doc = "Configuration file." },
-        { .name = "no-expand-env",
-            .type = FLAG_BOOL,
-            .value = &cf.no_expand_env,
-            .doc = "Leave $NAME in the configuration file as it is." },
+        COMMAND_CONFIG_FLAGS(cf),
         { .name = "json", .type = FLAG_BOOL, .value = &json, .doc = "Print JSON." },
     };
     struct config *c = NULL;

@@ -123,15 +123,7 @@ cmd_replicate(int argc, char **argv, struct err *e)
 {
     struct replicate_args a = { 0 };
     const struct flag flags[] = {
-        { .name = "config",
-            .type = FLAG_STRING,
-            .value = &a.cf.path,
-            .arg = "PATH",
-            .doc = "Configuration file." },
-        { .name = "no-expand-env",
-            .type = FLAG_BOOL,
-            .value = &a.cf.no_expand_env,
-            .doc = "Leave $NAME in the configuration file as it is." },
+        COMMAND_CONFIG_FLAGS(a.cf),
         { .name = "log-level",
             .type = FLAG_STRING,
             .value = &a.log_level,

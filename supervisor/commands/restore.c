@@ -21,6 +21,8 @@ static const struct command_help help = {
              "\tlitestream restore [flags] REPLICA_URL",
 };
 
+#define PARALLELISM_MAX 64
+
 struct restore_args {
     struct config_flags cf;
     const char *source;
@@ -32,7 +34,7 @@ struct restore_args {
     bool if_db_not_exists, if_replica_exists, dry_run, force, json, follow;
     int64_t follow_interval_ns;
     const char *integrity_text;
-    const char *replica; /* name or type of one of several; hidden */
+    const char *replica; /* -replica, NULL: the one that reaches furthest */
 
     enum restore_integrity integrity;
     struct restore_target target;
@@ -182,13 +184,6 @@ print_result_json(const struct restore_args *a, const char *output, const char *
 /* --- the work -------------------------------------------------------------------------
  */
 
-static bool
-selected(const struct restore_args *a, const struct cfg_replica *r)
-{
-    return a->replica == NULL || strcmp(a->replica, r->name) == 0 ||
-           strcmp(a->replica, cfg_replica_type_name(r->type)) == 0;
-}
-
 /* Highest TXID of a replica, 0: nothing there. */
 static int
 newest_txid(const struct cfg_replica *r, uint64_t *txid, struct err *e)
@@ -219,7 +214,7 @@ choose_replica(const struct restore_args *a, const struct command_source *src,
         const struct cfg_replica *r = &src->replicas[i];
         uint64_t txid;
 
-        if (!selected(a, r))
+        if (!command_is_replica(r, a->replica))
             continue;
         n++;
         if (src->n_replicas == 1) {
@@ -239,7 +234,7 @@ choose_replica(const struct restore_args *a, const struct command_source *src,
     if (*out != NULL)
         return 0;
     if (n == 0)
-        return err_set(e, ERR_USAGE, "no replica of that name or type: %s", a->replica);
+        return command_no_replica(a->replica, e);
     return err_wrap(e, "no replica can be read");
 }
 
@@ -342,8 +337,12 @@ check_arguments(struct restore_args *a, int argc, char **argv, int used, struct 
         err_set(e, ERR_USAGE, "-o is required when restoring from a replica URL");
         return err_hint(e, "litestream restore -o /path/to/db %s", a->source);
     }
-    if (a->parallelism < 1 || a->parallelism > 64)
-        return err_set(e, ERR_USAGE, "-parallelism must be between 1 and 64");
+    /* Any number is accepted: for Litestream it means nothing, and scripts have all
+     * kinds. */
+    if (a->parallelism < 1)
+        a->parallelism = 1;
+    if (a->parallelism > PARALLELISM_MAX)
+        a->parallelism = PARALLELISM_MAX;
     if (a->follow)
         return err_set(e, ERR_UNSUPPORTED,
             "-f: this build cannot follow a replica yet; restore without -f");
@@ -355,15 +354,7 @@ cmd_restore(int argc, char **argv, struct err *e)
 {
     struct restore_args a = { .parallelism = 8, .integrity_text = "none" };
     const struct flag flags[] = {
-        { .name = "config",
-            .type = FLAG_STRING,
-            .value = &a.cf.path,
-            .arg = "PATH",
-            .doc = "Configuration file." },
-        { .name = "no-expand-env",
-            .type = FLAG_BOOL,
-            .value = &a.cf.no_expand_env,
-            .doc = "Leave $NAME in the configuration file as it is." },
+        COMMAND_CONFIG_FLAGS(a.cf),
         { .name = "o",
             .type = FLAG_STRING,
             .value = &a.output,
@@ -407,7 +398,12 @@ cmd_restore(int argc, char **argv, struct err *e)
             .arg = "MODE",
             .doc = "Check the result before it is put in place: none, quick or full." },
         { .name = "json", .type = FLAG_BOOL, .value = &a.json, .doc = "Print JSON." },
-        { .name = "replica", .type = FLAG_STRING, .value = &a.replica },
+        { .name = "replica",
+            .type = FLAG_STRING,
+            .value = &a.replica,
+            .arg = "NAME",
+            .doc = "Of several replicas the one of this name or type; default: the one "
+                   "that reaches furthest." },
         { .name = "v", .type = FLAG_BOOL, .value = &(bool){ false } },
         { .name = "f", .type = FLAG_BOOL, .value = &a.follow },
         { .name = "follow-interval",

@@ -143,6 +143,7 @@ def test_each_goes_on_behind_the_other(litestream, replica, peer, tmp_path):
     path = litestream.restore(replica.url, str(tmp_path / "app.db"))
 
     daemon = litestream.replicate(path, replica.url)
+    daemon.wait_log("replicating to")
     with contextlib.closing(lib.connect(path)) as con:
         con.executescript(f"BEGIN; {STEPS[3]} COMMIT;")
         daemon.stop()

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <sqlite3.h>
@@ -18,6 +19,19 @@
 #define SQLITE_FIXED_350 3050007
 #define SQLITE_FIXED_344 3044006
 
+/*
+ * Pauses between tries to take the write lock. A busy application lets go of it for some
+ * 10 us between two transactions; the pauses of SQLite's own busy handler (1 ms and more)
+ * would miss them for minutes while the WAL grows.
+ */
+#define EAGER_PAUSE_NS 100000L
+#define EAGER_TRIES 200
+#define PATIENT_PAUSE_NS 500000L
+
+/* Tries to copy the WAL, 1 ms apart, and how many in a row may bring nothing forward. */
+#define COPY_TRIES 25
+#define COPY_STUCK 10
+
 struct dbconn {
     char *path;
     int fd; /* opened first, closed last */
@@ -28,6 +42,7 @@ struct dbconn {
     int64_t busy_timeout_ms;
     uint32_t page_size;
     bool barrier;
+    int64_t barrier_wait_ns; /* what is left of the wait for the write lock */
 };
 
 int
@@ -41,6 +56,12 @@ dbconn_check_library(struct err *e)
         "SQLite %s can lose committed pages while checkpoints run (fixed in 3.51.3, 3.50.7 "
         "and 3.44.6); build litestream with its own SQLite or a newer one",
         sqlite3_libversion());
+}
+
+void
+dbconn_prepare(void)
+{
+    must(sqlite3_initialize() == SQLITE_OK);
 }
 
 static int
@@ -150,7 +171,10 @@ enable_wal(sqlite3 *db, struct err *e)
     return rc;
 }
 
-/* A bare BEGIN takes no lock: the first read does. */
+/*
+ * A bare BEGIN takes no lock: the first read does. This one reads only the header of the
+ * database: a SELECT would keep the parsed schema in memory, 2.5 KB a table.
+ */
 static int
 begin_read(struct dbconn *c, struct err *e)
 {
@@ -160,7 +184,7 @@ begin_read(struct dbconn *c, struct err *e)
     if (rc != 0)
         return rc;
     rc = query_int(
-        c->reader, "SELECT count(*) FROM sqlite_schema", &n, e, "begin read transaction");
+        c->reader, "PRAGMA main.schema_version", &n, e, "begin read transaction");
     if (rc != 0)
         sqlite3_exec(c->reader, "ROLLBACK", NULL, NULL, NULL);
     return rc;
@@ -199,23 +223,44 @@ create_helper_tables(sqlite3 *db, struct err *e)
         e, "create helper tables");
 }
 
-/* Reads on the reader's snapshot: the tables of another program count as well. */
+/* The tables of another program count as well. */
 static int
-make_helper_tables(struct dbconn *c, struct err *e)
+make_helper_tables(sqlite3 *db, struct err *e)
 {
     int64_t n = 0;
-    int rc = query_int(c->reader,
+    int rc = query_int(db,
         "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND "
         "name IN ('_litestream_seq', '_litestream_lock')",
         &n, e, "look for helper tables");
 
     if (rc != 0 || n == 2)
         return rc;
-    rc = open_writer(c, 0, e);
+    sqlite3_busy_timeout(db, 0);
+    rc = create_helper_tables(db, e);
+    if (rc == ERR_BUSY) {
+        sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL); /* nothing, if it did not begin */
+        rc = 0;
+    }
+    return rc;
+}
+
+/*
+ * What needs the schema is done by a connection that ends here and takes its memory with
+ * it. It is not the last one to close, which would checkpoint: the reader has begun.
+ */
+static int
+set_up(struct dbconn *c, struct err *e)
+{
+    int rc = open_writer(c, c->busy_timeout_ms, e);
+
     if (rc == 0)
-        rc = create_helper_tables(c->writer, e);
+        rc = enable_wal(c->writer, e);
+    if (rc == 0)
+        rc = begin_read(c, e);
+    if (rc == 0)
+        rc = make_helper_tables(c->writer, e);
     close_writer(c);
-    return rc == ERR_BUSY ? 0 : rc;
+    return rc;
 }
 
 static int
@@ -258,11 +303,7 @@ dbconn_open(const char *path, int64_t busy_timeout_ms, struct dbconn **out, stru
     if (rc == 0)
         rc = connect(c, busy_timeout_ms, &c->reader, e);
     if (rc == 0)
-        rc = enable_wal(c->reader, e);
-    if (rc == 0)
-        rc = begin_read(c, e);
-    if (rc == 0)
-        rc = make_helper_tables(c, e);
+        rc = set_up(c, e);
     if (rc == 0)
         rc = query_int(c->reader, "PRAGMA page_size", &page_size, e, "read page size");
     if (rc == 0 && page_size <= 0)
@@ -342,13 +383,32 @@ dbconn_bump(struct dbconn *c, struct err *e)
     return rc;
 }
 
+/* SQLite's busy handler: waits and asks for another try, or gives up. */
+static int
+wait_for_lock(void *arg, int n_tries)
+{
+    struct dbconn *c = arg;
+    struct timespec pause = { .tv_nsec = n_tries < EAGER_TRIES ? EAGER_PAUSE_NS
+                                                               : PATIENT_PAUSE_NS };
+
+    if (c->barrier_wait_ns < pause.tv_nsec)
+        return 0;
+    c->barrier_wait_ns -= pause.tv_nsec;
+    nanosleep(&pause, NULL);
+    return 1;
+}
+
 int
 dbconn_barrier_begin(struct dbconn *c, int64_t wait_ms, struct err *e)
 {
     int rc;
 
     must(!c->barrier);
-    rc = open_writer(c, wait_ms < c->busy_timeout_ms ? wait_ms : c->busy_timeout_ms, e);
+    c->barrier_wait_ns =
+        (wait_ms < c->busy_timeout_ms ? wait_ms : c->busy_timeout_ms) * 1000000;
+    rc = open_writer(c, 0, e);
+    if (rc == 0 && sqlite3_busy_handler(c->writer, wait_for_lock, c) != SQLITE_OK)
+        rc = sqlite_err(c->writer, SQLITE_ERROR, e, "set busy handler");
     if (rc == 0)
         rc = exec(c->writer, "BEGIN IMMEDIATE", e, "take the write lock");
     if (rc != 0)
@@ -368,23 +428,45 @@ dbconn_barrier_end(struct dbconn *c)
     close_writer(c);
 }
 
+/*
+ * Writers wait meanwhile, so this is short. It is worth it: readers that overlap without
+ * a gap would each leave the WAL when nobody adds to it, but never all at the same
+ * moment.
+ */
+static int
+copy_frames(sqlite3 *db, bool *complete, struct err *e)
+{
+    const struct timespec pause = { .tv_nsec = 1000000 };
+    int n_best = -1, n_stuck = 0;
+
+    for (int i = 0; i < COPY_TRIES && n_stuck < COPY_STUCK; i++) {
+        int n_log = -1, n_copied = -1;
+        int rc = sqlite3_wal_checkpoint_v2(
+            db, "main", SQLITE_CHECKPOINT_PASSIVE, &n_log, &n_copied);
+
+        if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY)
+            return sqlite_err(db, rc, e, "checkpoint");
+        *complete = rc == SQLITE_OK && n_log >= 0 && n_log == n_copied;
+        if (*complete)
+            break;
+        n_stuck = n_copied > n_best ? 0 : n_stuck + 1;
+        n_best = n_copied > n_best ? n_copied : n_best;
+        nanosleep(&pause, NULL);
+    }
+    return 0;
+}
+
 int
 dbconn_checkpoint(struct dbconn *c, bool *complete, struct err *e)
 {
-    int n_log = -1, n_copied = -1;
     struct err again;
     int rc;
 
     must(c->barrier);
     *complete = false;
     rc = exec(c->reader, "ROLLBACK", e, "end read transaction");
-    if (rc == 0) {
-        rc = sqlite3_wal_checkpoint_v2(
-            c->reader, "main", SQLITE_CHECKPOINT_PASSIVE, &n_log, &n_copied);
-        rc = rc == SQLITE_OK ? 0 : sqlite_err(c->reader, rc, e, "checkpoint");
-    }
     if (rc == 0)
-        *complete = n_log >= 0 && n_log == n_copied;
+        rc = copy_frames(c->reader, complete, e);
     /* Back before writers may run again, whatever became of the checkpoint. */
     if (begin_read(c, rc == 0 ? e : &again) != 0 && rc == 0)
         rc = err_wrap(e, "take the read lock again");

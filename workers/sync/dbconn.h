@@ -66,11 +66,15 @@ void dbconn_barrier_end(struct dbconn *c);
 
 /*
  * A PASSIVE checkpoint under the barrier; the read lock is let go and taken again inside.
- * *complete: every frame of the WAL is in the database now.
+ * *complete: every frame of the WAL is in the database now. Short readers and a
+ * checkpoint of another program are waited for, some 25 ms at most.
  */
 int dbconn_checkpoint(struct dbconn *c, bool *complete, struct err *e);
 
 /* Version gate: ERR_UNSUPPORTED when the linked SQLite has the WAL-reset bug. */
 int dbconn_check_library(struct err *e);
+
+/* Before a fork: SQLite's tables, once for all children. */
+void dbconn_prepare(void);
 
 #endif

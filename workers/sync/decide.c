@@ -8,6 +8,15 @@ one_restart(const struct decide_in *in)
     return in->wal_salt.s1 == in->mark_salt.s1 + 1;
 }
 
+/* As many TRUNCATE checkpoints of an idle database as one may think of. */
+static bool
+some_restarts(const struct decide_in *in)
+{
+    uint32_t n = in->wal_salt.s1 - in->mark_salt.s1;
+
+    return n >= 1 && n < UINT32_C(1) << 24;
+}
+
 bool
 decide_needs_slot(const struct decide_in *in)
 {
@@ -68,11 +77,11 @@ decide(const struct decide_in *in, const char **reason)
         *reason = "wal truncated by another process";
         return DECIDE_IMAGE;
     }
+    if (in->sealed && (one_restart(in) || (in->db_untouched && some_restarts(in))))
+        return DECIDE_RESTARTED;
     if (!one_restart(in)) {
         *reason = "wal header salt reset, snapshotting";
         return DECIDE_IMAGE;
     }
-    if (in->sealed)
-        return DECIDE_RESTARTED;
     return after_unsealed_restart(in, reason);
 }

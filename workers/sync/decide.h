@@ -15,13 +15,18 @@
  *   4    header's checksum is wrong                         AGAIN; for too long: as 3
  *   5    salts equal, file reaches O                        CONTINUE
  *   6    salts equal, file shorter than O                   IMAGE
- *   7    one restart since, sealed                          RESTARTED
+ *   7    one restart since, sealed; or several, sealed,     RESTARTED
+ *        and the database was not touched since
  *   8    one restart, old generation seen to end at O       RESTARTED
  *   9    one restart, committed frames of the old one at O  TAIL, then RESTARTED
  *   10   one restart, anything else                         IMAGE
  *   11   any other salts                                    IMAGE
  *
- * "One restart" is salt-1 = g1 + 1 modulo 2^32: SQLite adds one each time it restarts.
+ * "One restart" is salt-1 = g1 + 1 modulo 2^32: SQLite adds one each time it restarts,
+ * and also each time a TRUNCATE checkpoint finds everything copied, so that several on an
+ * idle database look like several restarts. What was committed in between would have been
+ * copied into the database: a file that did not change since the seal proves that nothing
+ * was.
  */
 #ifndef WORKERS_SYNC_DECIDE_H
 #define WORKERS_SYNC_DECIDE_H
@@ -52,6 +57,7 @@ struct decide_in {
     enum decide_wal wal;
     bool torn_too_long;
     bool sealed;
+    bool db_untouched;         /* nothing was copied into the database since the seal */
     struct wal_salt mark_salt; /* g */
     int64_t mark_off;          /* O */
     struct wal_salt wal_salt;  /* h */

@@ -1,3 +1,5 @@
+#include "workers/sync/engine.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -6,6 +8,7 @@
 #include "common/base/mem.h"
 #include "common/base/must.h"
 #include "common/base/path.h"
+#include "common/ltx/ltx_name.h"
 #include "workers/sync/engine_impl.h"
 #include "workers/sync/meta.h"
 
@@ -21,7 +24,7 @@ engine_new(uv_loop_t *loop, const struct engine_options *options, engine_done_cb
     eng->arg = arg;
     eng->lock_fd = eng->wal_fd = -1;
     eng->wal_path = mem_printf("%s-wal", options->db_path);
-    eng->l0_dir = meta_level_dir(options->meta, 0);
+    eng->l0_dir = ltx_level_path(options->meta, 0);
     eng->scan = wal_scan_new(eng->l0_dir);
     return eng;
 }
@@ -282,7 +285,8 @@ engine_checkpoint(struct engine *eng, struct engine_checkpoint *out, struct err 
     if (rc == 0 && sealed) {
         out->ran = true;
         rc = dbconn_checkpoint(eng->db, &out->complete, e);
-        eng->sealed = rc == 0 && out->complete;
+        eng->sealed =
+            rc == 0 && out->complete && fstat(dbconn_fd(eng->db), &eng->db_at_seal) == 0;
     }
     dbconn_barrier_end(eng->db);
     ckpt_policy_done(&eng->policy, out->complete, eng->mark.place.off, mono_now());

@@ -6,6 +6,8 @@
 #ifndef WORKERS_SYNC_ENGINE_IMPL_H
 #define WORKERS_SYNC_ENGINE_IMPL_H
 
+#include <sys/stat.h>
+
 #include "common/base/mono.h"
 #include "common/base/sys.h"
 #include "common/wal/wal_scan.h"
@@ -42,6 +44,7 @@ struct engine {
     struct position found; /* at open, for the proof */
     struct mark mark;
     bool sealed; /* we hold the proof that nothing of the mark's generation is missing */
+    struct stat db_at_seal;
     bool floor_known;
     uint64_t floor;
     const char *image_reason; /* an image is wanted whatever the WAL says */

@@ -23,6 +23,20 @@ hold_read_lock(struct engine *eng, struct err *e)
     return rc;
 }
 
+/* Not a byte was copied into the database since it was sealed. */
+static bool
+db_untouched(const struct engine *eng)
+{
+    const struct stat *then = &eng->db_at_seal;
+    struct stat now;
+
+    return eng->sealed && fstat(dbconn_fd(eng->db), &now) == 0 &&
+           now.st_size == then->st_size && now.st_mtim.tv_sec == then->st_mtim.tv_sec &&
+           now.st_mtim.tv_nsec == then->st_mtim.tv_nsec &&
+           now.st_ctim.tv_sec == then->st_ctim.tv_sec &&
+           now.st_ctim.tv_nsec == then->st_ctim.tv_nsec;
+}
+
 static int
 take_look(struct engine *eng, struct look *l, struct err *e)
 {
@@ -30,6 +44,7 @@ take_look(struct engine *eng, struct look *l, struct err *e)
     struct look_in in = { .wal_fd = eng->wal_fd,
         .mark = &eng->mark,
         .sealed = eng->sealed,
+        .db_untouched = db_untouched(eng),
         .torn_too_long =
             eng->torn_since.ns != 0 && mono_since_ms(eng->torn_since) >= TORN_LIMIT_MS,
         .page_size = dbconn_page_size(eng->db),

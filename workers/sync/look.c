@@ -137,6 +137,7 @@ look_at_wal(const struct look_in *in, struct look *out, struct err *e)
     struct decide_in d = { .have_mark = in->mark->set,
         .torn_too_long = in->torn_too_long,
         .sealed = in->sealed,
+        .db_untouched = in->db_untouched,
         .mark_salt = in->mark->salt,
         .mark_off = in->mark->place.off,
         .frame_size = wal_frame_size(in->page_size) };

@@ -36,6 +36,7 @@ struct look_in {
     int wal_fd; /* -1: there is no WAL */
     const struct mark *mark;
     bool sealed;
+    bool db_untouched; /* since it was sealed */
     bool torn_too_long;
     uint32_t page_size;
     struct wal_scan

@@ -16,28 +16,6 @@
 
 #define TMP_MAX_OPEN 8
 
-char *
-meta_level_dir(const char *meta, int level)
-{
-    char text[16];
-
-    snprintf(text, sizeof(text), "ltx/%d", level);
-    return path_join(meta, text);
-}
-
-char *
-meta_file(const char *meta, int level, uint64_t min_txid, uint64_t max_txid)
-{
-    char name[LTX_NAME_SIZE];
-    char *dir = meta_level_dir(meta, level);
-    char *path;
-
-    ltx_name_format(min_txid, max_txid, name);
-    path = path_join(dir, name);
-    mem_free(dir);
-    return path;
-}
-
 int
 meta_owner_of(const char *db_path, struct sys_owner *owner, struct err *e)
 {
@@ -75,7 +53,7 @@ remove_tmp(const char *path, const struct stat *st, int type, struct FTW *ftw)
 int
 meta_make(const char *meta, const struct sys_owner *owner, struct err *e)
 {
-    char *dir = meta_level_dir(meta, 0);
+    char *dir = ltx_level_path(meta, 0);
     int rc = sys_mkdirs(dir, owner, e);
 
     mem_free(dir);
@@ -132,7 +110,7 @@ out:
 int
 meta_list(const char *meta, int level, struct ltx_info **infos, size_t *n, struct err *e)
 {
-    char *path = meta_level_dir(meta, level);
+    char *path = ltx_level_path(meta, level);
     DIR *dir = opendir(path);
     struct dirent *entry;
     size_t cap = 0;
@@ -190,13 +168,13 @@ meta_set_aside(const char *path, struct err *e)
 int
 meta_clear_level(const char *meta, int level, struct err *e)
 {
-    char *path = meta_level_dir(meta, level);
+    char *path = ltx_level_path(meta, level);
     struct ltx_info *all;
     size_t n;
     int rc = meta_list(meta, level, &all, &n, e);
 
     for (size_t i = 0; rc == 0 && i < n; i++) {
-        char *file = meta_file(meta, level, all[i].min_txid, all[i].max_txid);
+        char *file = ltx_file_path(meta, level, all[i].min_txid, all[i].max_txid);
 
         rc = sys_remove(file, e);
         if (rc == 0 && i + 1 == n)

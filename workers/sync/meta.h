@@ -16,9 +16,6 @@
 #include "common/base/sys.h"
 #include "common/ltx/ltx_format.h"
 
-/* ".../ltx/<level>", the caller's. */
-char *meta_level_dir(const char *meta, int level);
-
 /* Mode and owner of what is created for a database: its own, and its folder's. */
 int meta_owner_of(const char *db_path, struct sys_owner *owner, struct err *e);
 
@@ -40,9 +37,6 @@ int meta_newest(const char *meta, int level, struct ltx_info *info, struct err *
 /* All files of a level by name, sorted; *infos is the caller's (mem_free). */
 int meta_list(
     const char *meta, int level, struct ltx_info **infos, size_t *n, struct err *e);
-
-/* Path of a local file, the caller's. */
-char *meta_file(const char *meta, int level, uint64_t min_txid, uint64_t max_txid);
 
 /* Puts a damaged file out of the way (NAME.bad). */
 int meta_set_aside(const char *path, struct err *e);

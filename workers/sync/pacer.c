@@ -18,10 +18,21 @@ pacer_touch(struct pacer *p)
     p->dirty = true;
 }
 
+/*
+ * A round that was held up counts from when it was due: counting from its start would
+ * leave uploads out of step with the syncs that feed them, for as long as the load lasts,
+ * and add up to an interval to the delay of every change.
+ */
 void
 pacer_start(struct pacer *p, struct mono now)
 {
-    p->last = now;
+    int64_t late_ns = now.ns - p->last.ns;
+
+    if (p->last.ns != 0 && p->interval_ns > 0 && late_ns >= p->interval_ns &&
+        late_ns - p->interval_ns < p->interval_ns)
+        p->last.ns += p->interval_ns;
+    else
+        p->last = now;
     p->dirty = false;
 }
 

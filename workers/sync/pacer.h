@@ -12,7 +12,7 @@
 
 struct pacer {
     int64_t interval_ns; /* <= 0: never by time */
-    struct mono last;    /* start of the last round; 0: none yet */
+    struct mono last;    /* when the last round was due or started; 0: none yet */
     bool dirty;          /* something may be there */
 };
 

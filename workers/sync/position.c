@@ -7,6 +7,7 @@
 #include "common/base/mem.h"
 #include "common/base/sys.h"
 #include "common/ltx/ltx_decoder.h"
+#include "common/ltx/ltx_name.h"
 #include "workers/sync/meta.h"
 
 static int
@@ -49,7 +50,7 @@ position_find(const char *meta, struct position *pos, unsigned *damaged, struct 
             return 0;
         if (rc != 0)
             return rc;
-        path = meta_file(meta, 0, info.min_txid, info.max_txid);
+        path = ltx_file_path(meta, 0, info.min_txid, info.max_txid);
         rc = read_header(path, &h, e);
         if (rc == 0 && (h.min_txid != info.min_txid || h.max_txid != info.max_txid))
             rc =
@@ -202,7 +203,7 @@ first_of_generation(const char *meta, const struct position *pos,
 {
     *first = n;
     for (size_t i = n; i > 0; i--) {
-        char *path = meta_file(meta, 0, infos[i - 1].min_txid, infos[i - 1].max_txid);
+        char *path = ltx_file_path(meta, 0, infos[i - 1].min_txid, infos[i - 1].max_txid);
         int64_t start = 0;
         bool yes;
         int rc = in_generation(path, pos, &yes, &start, e);
@@ -237,7 +238,7 @@ compare_files(struct compare *c, const char *meta, const struct position *pos, b
         }
     }
     for (size_t i = first; rc == 0 && *same && i < n; i++) {
-        char *path = meta_file(meta, 0, infos[i].min_txid, infos[i].max_txid);
+        char *path = ltx_file_path(meta, 0, infos[i].min_txid, infos[i].max_txid);
 
         rc = compare_file(c, path, same, e);
         mem_free(path);

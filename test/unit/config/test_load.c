@@ -229,7 +229,8 @@ Test(load, reads_a_file_and_names_it)
     config_free(c);
     cr_expect_eq(config_load(bad, NULL, &c, &e), ERR_CONFIG);
     snprintf(want, sizeof(want),
-        "%s: yaml: unmarshal errors:\n  line 1: cannot unmarshal !!seq into string", bad);
+        "%s: yaml: unmarshal errors:\n  line 1: cannot unmarshal !!seq into string: addr must be a single value",
+        bad);
     cr_expect_str_eq(e.text, want);
     cr_expect_eq(config_load(tmp_path("./x/../none.yml"), NULL, &c, &e), ERR_NOT_FOUND);
     snprintf(want, sizeof(want), "config file not found: %s", tmp_path("none.yml"));

@@ -45,87 +45,78 @@ Test(refused, syntax)
             "t.yml: line 1: yaml: map merge requires map or sequence of maps as the value" },
         { "<<: [5]\n",
             "t.yml: line 1: yaml: map merge requires map or sequence of maps as the value" },
-        { "addr: !!binary aGk=\n", "t.yml: yaml: line 1: !!binary is not supported" },
+        { "addr: !!binary aGk=\n",
+            "t.yml: line 1: addr: yaml: !!binary is not supported" },
         { "l0-retention: !!int x\n",
-            "t.yml: line 1: yaml: cannot decode !!str `x` as a !!int" },
+            "t.yml: line 1: l0-retention: yaml: cannot decode !!str as a !!int" },
         { "addr: \"a\\0b\"\n", "t.yml: line 1: addr: value with a NUL character" },
     };
 
     EXPECT_ALL(rows);
 }
 
+/* A type error: a line of the list that Litestream makes, and what we add to it. */
+#define LIST "t.yml: yaml: unmarshal errors:"
+#define BAD(line, what, must) "\n  line " line ": cannot unmarshal " what ": " must
+#define DURATION " must be a duration such as 500ms, 30s or 24h"
+#define BOOL " must be true or false, without quotes"
+#define NUMBER " must be a whole number without quotes or unit"
+#define MODE " must be a file mode such as 0600"
+#define SINGLE " must be a single value"
+#define MAP " must be a map of keys"
+#define ENTRIES " must be a list, each entry behind a dash"
+
 Test(refused, types)
 {
     static const struct row rows[] = {
-        { "- a\n",
-            "t.yml: yaml: unmarshal errors:\n  line 1: cannot unmarshal !!seq into map" },
-        { "text\n",
-            "t.yml: yaml: unmarshal errors:\n  line 1: cannot unmarshal !!str `text` into map" },
+        { "- a\n", LIST BAD("1", "!!seq into map", "the file" MAP) },
+        { "text\n", LIST BAD("1", "!!str `text` into map", "the file" MAP) },
         { "l0-retention: 1d\n",
-            "t.yml: yaml: unmarshal errors:\n  line 1: cannot unmarshal "
-            "!!str `1d` into time.Duration" },
-        { "l0-retention: \"10\"\n", "t.yml: yaml: unmarshal errors:\n  line 1: cannot "
-                                    "unmarshal !!str `10` into time.Duration" },
+            LIST BAD("1", "!!str `1d` into time.Duration", "l0-retention" DURATION) },
+        { "l0-retention: \"10\"\n",
+            LIST BAD("1", "!!str `10` into time.Duration", "l0-retention" DURATION) },
         { "verify-compaction: \"true\"\n",
-            "t.yml: yaml: unmarshal errors:\n  line 1: cannot "
-            "unmarshal !!str `true` into bool" },
-        { "verify-compaction: 1\n", "t.yml: yaml: unmarshal errors:\n  line 1: cannot "
-                                    "unmarshal !!int `1` into bool" },
-        { "exec: {a: b}\n",
-            "t.yml: yaml: unmarshal errors:\n  line 1: cannot unmarshal !!map "
-            "into string" },
-        { "addr: [a]\n",
-            "t.yml: yaml: unmarshal errors:\n  line 1: cannot unmarshal !!seq into "
-            "string" },
-        { "socket: 5\n",
-            "t.yml: yaml: unmarshal errors:\n  line 1: cannot unmarshal !!int `5` "
-            "into map" },
+            LIST BAD("1", "!!str `true` into bool", "verify-compaction" BOOL) },
+        { "verify-compaction: 1\n",
+            LIST BAD("1", "!!int `1` into bool", "verify-compaction" BOOL) },
+        { "exec: {a: b}\n", LIST BAD("1", "!!map into string", "exec" SINGLE) },
+        { "addr: [a]\n", LIST BAD("1", "!!seq into string", "addr" SINGLE) },
+        { "socket: 5\n", LIST BAD("1", "!!int `5` into map", "socket" MAP) },
         { "socket: {permissions: rw-rw-rw-rw}\n",
-            "t.yml: yaml: unmarshal errors:\n  line 1: cannot unmarshal !!str `rw-rw-r...` into "
-            "uint32" },
+            LIST BAD("1", "!!str `rw-rw-r...` into uint32", "socket.permissions" MODE) },
         { "socket:\n  permissions: -1\n",
-            "t.yml: yaml: unmarshal errors:\n  line 2: cannot "
-            "unmarshal !!int `-1` into uint32" },
-        { "dbs: {path: x}\n",
-            "t.yml: yaml: unmarshal errors:\n  line 1: cannot unmarshal !!map "
-            "into list" },
-        { "dbs: [x]\n",
-            "t.yml: yaml: unmarshal errors:\n  line 1: cannot unmarshal !!str `x` "
-            "into map" },
-        { "levels: 5m\n",
-            "t.yml: yaml: unmarshal errors:\n  line 1: cannot unmarshal !!str "
-            "`5m` into list" },
+            LIST BAD("2", "!!int `-1` into uint32", "socket.permissions" MODE) },
+        { "dbs: {path: x}\n", LIST BAD("1", "!!map into list", "dbs" ENTRIES) },
+        { "dbs: [x]\n", LIST BAD("1", "!!str `x` into map", "dbs[0]" MAP) },
+        { "levels: 5m\n", LIST BAD("1", "!!str `5m` into list", "levels" ENTRIES) },
         { DB("url: [x]"),
-            "t.yml: yaml: unmarshal errors:\n  line 3: cannot unmarshal !!seq "
-            "into string" },
+            LIST BAD("3", "!!seq into string", "dbs[0].replica.url" SINGLE) },
+        { "dbs:\n  - path: /a\n    replica: s3://bucket/b\n",
+            LIST BAD("3", "!!str `s3://bu...` into map", "dbs[0].replica" MAP) },
         { DB("type: nats, root-cas: /ca.pem"),
-            "t.yml: yaml: unmarshal errors:\n  line 3: cannot unmarshal !!str `/ca.pem` into "
-            "[]string" },
-        { DB("root-cas: [{a: b}]"), "t.yml: yaml: unmarshal errors:\n  line 3: cannot "
-                                    "unmarshal !!map into string" },
+            LIST BAD("3", "!!str `/ca.pem` into []string",
+                "dbs[0].replica.root-cas must be a list, as in [one, two]") },
+        { DB("root-cas: [{a: b}]"), LIST BAD("3", "!!map into string",
+                                        "an item of dbs[0].replica.root-cas" SINGLE) },
         { DB("concurrency: two"),
-            "t.yml: yaml: unmarshal errors:\n  line 3: cannot unmarshal "
-            "!!str `two` into int" },
+            LIST BAD("3", "!!str `two` into int", "dbs[0].replica.concurrency" NUMBER) },
         { "dbs:\n  - path: a\n    max-sync-wal-bytes: 64MB\n",
-            "t.yml: yaml: unmarshal errors:\n  line 3: cannot unmarshal !!str `64MB` into int64" },
-        { "? [a]\n: b\n",
-            "t.yml: yaml: unmarshal errors:\n  line 1: cannot unmarshal !!seq into "
-            "string" },
+            LIST BAD(
+                "3", "!!str `64MB` into int64", "dbs[0].max-sync-wal-bytes" NUMBER) },
+        { "? [a]\n: b\n", LIST BAD("1", "!!seq into string", "a key" SINGLE) },
         { "l0-retention: 1d\nverify-compaction: 2\nsnapshot: {interval: x}\n",
-            "t.yml: yaml: unmarshal errors:\n  line 1: cannot unmarshal !!str `1d` into "
-            "time.Duration\n  line 2: cannot unmarshal !!int `2` into bool\n  line 3: cannot "
-            "unmarshal !!str `x` into time.Duration" },
-        { "dbs: [1,1,1,1,1,1,1,1,1,1]\n",
-            "t.yml: yaml: unmarshal errors:"
-            "\n  line 1: cannot unmarshal !!int `1` into map"
-            "\n  line 1: cannot unmarshal !!int `1` into map"
-            "\n  line 1: cannot unmarshal !!int `1` into map"
-            "\n  line 1: cannot unmarshal !!int `1` into map"
-            "\n  line 1: cannot unmarshal !!int `1` into map"
-            "\n  line 1: cannot unmarshal !!int `1` into map"
-            "\n  line 1: cannot unmarshal !!int `1` into map"
-            "\n  line 1: cannot unmarshal !!int `1` into map"
-            "\n  and 2 more" },
+            LIST BAD("1", "!!str `1d` into time.Duration", "l0-retention" DURATION)
+                BAD("2", "!!int `2` into bool", "verify-compaction" BOOL) BAD(
+                    "3", "!!str `x` into time.Duration", "snapshot.interval" DURATION) },
+        { "levels: [1,1,1,1,1,1,1,1,1,1]\n",
+            LIST BAD("1", "!!int `1` into map", "levels[0]" MAP) BAD(
+                "1", "!!int `1` into map", "levels[1]" MAP) BAD("1", "!!int `1` into map",
+                "levels[2]" MAP) BAD("1", "!!int `1` into map", "levels[3]" MAP)
+                BAD("1", "!!int `1` into map", "levels[4]" MAP)
+                    BAD("1", "!!int `1` into map", "levels[5]" MAP)
+                        BAD("1", "!!int `1` into map", "levels[6]" MAP)
+                            BAD("1", "!!int `1` into map", "levels[7]" MAP) "\n  and 2 "
+                                                                            "more" },
     };
 
     EXPECT_ALL(rows);
@@ -216,6 +207,8 @@ Test(refused, values_at_the_top)
     EXPECT_ALL(rows);
 }
 
+#define SHARED "two databases cannot share one, give each its own path"
+
 Test(refused, structure_of_databases)
 {
     static const struct row rows[] = {
@@ -289,8 +282,23 @@ Test(refused, structure_of_databases)
             "dbs[/a].replicas[0] on line 4" },
         { "dbs:\n  - {path: /a, replica: {url: 'nats://h/bkt'}}\n  - {path: /b, replica: {url: "
           "'nats://h/bkt'}}\n",
-            "t.yml: line 3: dbs[/b].replica: bucket \"bkt\" and path \"\" are those of "
-            "dbs[/a].replica on line 2" },
+            "t.yml: line 3: dbs[/b].replica: the destination is the same as that of dbs[/a].replica on line 2; " SHARED },
+        { "dbs:\n  - {path: /a, replica: {path: /r}}\n  - {path: /b, replica: {path: /r/}}\n",
+            "t.yml: line 3: dbs[/b].replica: the destination is the same as that of dbs[/a].replica on line 2; " SHARED },
+        { "dbs:\n  - {path: /a, replica: {path: /r}}\n  - {path: /b, enabled: no, replica: {path: /r}}\n",
+            "" },
+        { "dbs:\n  - {path: /a, replica: {url: 'nats://u:p@h/b'}}\n  - {path: /b, replica: {url: 'nats://v:p@h/b'}}\n",
+            "" },
+        { "dbs:\n  - {path: /a, meta-path: /m, replica: {path: /r}}\n  - {path: /b, meta-path: /m/, replica: {path: /s}}\n",
+            "t.yml: line 3: meta-path collision: databases /a and /b would share meta-path /m, causing replication state corruption" },
+        { DB("path: /data/.app.db-litestream"), R
+            ": the destination is the folder of the local state, dbs[/data/app.db].meta-path; give another folder" },
+        { "dbs:\n  - {path: /a, replica: {path: /m}}\n  - {path: /b, meta-path: /m, replica: {path: /s}}\n",
+            "t.yml: line 2: dbs[/a].replica: the destination is the folder of the local state, dbs[/b].meta-path; give another folder" },
+        { DB("path: /data/app.db"), R
+            ": the replica is the database itself, give a folder elsewhere: /data/app.db" },
+        { "dbs: [{path: /a, heartbeat-url: 'hb.example/secret'}]\n",
+            "t.yml: line 1: dbs[/a].heartbeat-url: heartbeat URL must be a valid HTTP or HTTPS URL (got hb.example/...)" },
     };
 
     EXPECT_ALL(rows);
@@ -315,15 +323,20 @@ Test(refused, age_at_every_place)
     EXPECT_ALL(rows);
 }
 
+#define TYPES "(must be file, s3, gs, abs, oss, sftp, webdav or nats)"
+#define WRITE "(write s3://... or file://..., or use `path` for a folder)"
+
 Test(refused, replicas)
 {
     static const struct row rows[] = {
         { DB(""), R ": file replica path required" },
-        { DB("type: FILE"), R ": unknown replica type in config: \"FILE\"" },
-        { DB("type: ftp, path: x"), R ": unknown replica type in config: \"ftp\"" },
-        { DB("url: 'FTP://h/x'"), R ": unknown replica type in config: \"ftp\"" },
-        { DB("url: /backup"), R ": replica url scheme required: /backup" },
-        { DB("type: s3, url: bkt/p"), R ": replica url scheme required: bkt/p" },
+        { DB("type: FILE"), R ": unknown replica type in config: \"FILE\" " TYPES },
+        { DB("type: ftp, path: x"),
+            R ": unknown replica type in config: \"ftp\" " TYPES },
+        { DB("url: 'FTP://h/x'"), R
+            ": unknown replica type in config: \"ftp\" (a URL begins with one of file, s3, gs, abs, oss, sftp, webdav or nats)" },
+        { DB("url: /backup"), R ": replica url scheme required: /backup " WRITE },
+        { DB("type: s3, url: bkt/p"), R ": replica url scheme required: bkt/p " WRITE },
         { DB("path: 's3://b/p'"), R
             ": replica path cannot be a url, please use the 'url' field instead: s3://b/p" },
         { DB("path: 'sftp://u:secret@b/p'"),

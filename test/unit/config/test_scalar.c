@@ -209,6 +209,6 @@ Test(scalar, an_explicit_tag_must_fit)
 
     cr_assert_eq(ytree_parse(doc, strlen(doc), &t, &root, &e), 0);
     cr_expect_eq(yscalar_resolve(root->last, &s, &e), ERR_CONFIG);
-    cr_expect_str_eq(e.text, "line 2: yaml: cannot decode !!str `x` as a !!int");
+    cr_expect_str_eq(e.text, "yaml: cannot decode !!str as a !!int");
     ytree_free(t);
 }

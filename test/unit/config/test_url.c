@@ -83,7 +83,8 @@ Test(url, may_be_malformed)
         { "s3://b/%zz", "invalid URL escape \"%zz\"" },
         { "s3://b/%4", "invalid URL escape \"%4\"" },
         { "s3://b/%00", "invalid URL escape \"%00\"" },
-        { "sftp://u:%x@h", "invalid URL escape \"%x\"" },
+        { "sftp://u:%x@h", "invalid URL escape in the user part (a % is written %25)" },
+        { "sftp://%x@h", "invalid URL escape in the user part (a % is written %25)" },
         { "sftp://u[:p@h", "invalid userinfo" },
         { "s3://a b/", "invalid character \" \" in host name" },
         { "s3://[::1/b", "missing ']' in host" },
@@ -127,6 +128,7 @@ Test(url, shows_no_secrets)
         { "sftp://u:sec@ret@h/p", "sftp://u:xxxxx@h/p" },
         { "sftp://u@h/p@q", "sftp://u@h/p@q" },
         { "sftp://u:se/cr#et@h/p", "sftp://u:xxxxx@h/p" },
+        { "sftp://u:s@cr/et@h/p", "sftp://u:xxxxx@h/p" },
         { "sftp://h:22/p@q", "sftp://h:22/p@q" },
         { "nats://token@h/b", "nats://xxxxx@h/b" },
         { "nats://u:p@h,v:q@i/b", "nats://u:xxxxx@i/b" },
@@ -142,6 +144,12 @@ Test(url, shows_no_secrets)
     cr_expect_str_eq(url_without_details(&a, "https://u:p@hb.example:8/ping/abc?x"),
         "https://hb.example:8");
     cr_expect_str_eq(url_without_details(&a, ""), "");
+    cr_expect_str_eq(url_without_details(&a, "x"), "x");
+    cr_expect_str_eq(url_without_details(&a, "hb.example/ping/abc"), "hb.example/...");
+    cr_expect_str_eq(url_masked(&a, "s3:/u:secret@b/p"), "xxxxx@b/p");
+    cr_expect_str_eq(url_masked(&a, "b/p?secret=abc&x=1"), "b/p?secret=xxxxx&x=1");
+    cr_expect_str_eq(url_masked(&a, "sftp://u:p@h"), "sftp://u:xxxxx@h");
+    cr_expect_str_eq(url_masked(&a, "/backup"), "/backup");
 }
 
 Test(url, a_path_is_escaped_byte_by_byte)

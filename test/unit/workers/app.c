@@ -7,11 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
 #include <unistd.h>
 
 #include <sqlite3.h>
 
-enum op { OP_SQL = 1, OP_DIE_AT, OP_CLOSE, OP_SAVE, OP_KILL };
+enum op { OP_SQL = 1, OP_DIE_AT, OP_CLOSE, OP_SAVE, OP_KILL, OP_STOP };
 
 struct message {
     uint32_t op, size, call, nth;
@@ -173,6 +176,9 @@ serve_one(const struct message *m, const char *text)
         return save(text);
     case OP_KILL:
         kill(getpid(), SIGKILL);
+        break;
+    case OP_STOP:
+        break;
     }
     return SQLITE_MISUSE;
 }
@@ -190,11 +196,19 @@ serve(int in, int out)
             break;
         rc = serve_one(&m, text);
         free(text);
-        if (write(out, &rc, sizeof(rc)) != (ssize_t)sizeof(rc))
+        if (m.op == OP_STOP || write(out, &rc, sizeof(rc)) != (ssize_t)sizeof(rc))
             break;
     }
     sqlite3_close(db);
     _exit(0);
+}
+
+static void
+end_with_parent(void)
+{
+#ifdef __linux__
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+#endif
 }
 
 /* Never opens a database itself, so that each life starts with none. */
@@ -206,8 +220,10 @@ keep_alive(int in, int out)
         int status;
         pid_t child = fork();
 
-        if (child == 0)
+        if (child == 0) {
+            end_with_parent();
             serve(in, out);
+        }
         if (child < 0 || waitpid(child, &status, 0) != child ||
             (WIFEXITED(status) && WEXITSTATUS(status) == 0))
             _exit(0);
@@ -231,6 +247,7 @@ app_start(const char *db_path)
     if (a->pid == 0) {
         close(to[1]);
         close(from[0]);
+        end_with_parent();
         keep_alive(to[0], from[1]);
     }
     close(to[0]);
@@ -325,8 +342,10 @@ app_stop(struct app *a)
 {
     if (a == NULL)
         return;
-    close(a->to);
+    /* Not by closing the pipe: younger processes inherited its other end. */
+    send_message(a, (struct message){ .op = OP_STOP }, "");
     waitpid(a->pid, NULL, 0);
+    close(a->to);
     close(a->from);
     free(a);
 }

@@ -42,7 +42,7 @@ Test(engine, captures_a_commit_that_lies_over_a_longer_rolled_back_spill)
     app_sql(r.app[0], "BEGIN; UPDATE t SET b = noise(id + 1000, 700)");
     cr_assert(rig_sync(&r));
     app_sql(r.app[0], "ROLLBACK");
-    app_sql(r.app[0], "UPDATE t SET b = noise(7, 700) WHERE id = 7");
+    app_sql(r.app[0], "UPDATE t SET b = noise(70, 700) WHERE id = 7");
     done();
 }
 
@@ -54,9 +54,9 @@ Test(engine, seals_a_commit_that_lies_over_a_longer_rolled_back_spill)
     app_sql(r.app[0], "BEGIN; UPDATE t SET b = noise(id + 1000, 700)");
     cr_assert(rig_sync(&r));
     app_sql(r.app[0], "ROLLBACK");
-    app_sql(r.app[0], "UPDATE t SET b = noise(7, 700) WHERE id = 7");
+    app_sql(r.app[0], "UPDATE t SET b = noise(70, 700) WHERE id = 7");
     cr_assert_eq(engine_checkpoint(r.eng, &c, &e), 0);
-    app_sql(r.app[0], "UPDATE t SET b = noise(8, 700) WHERE id = 8");
+    app_sql(r.app[0], "UPDATE t SET b = noise(80, 700) WHERE id = 8");
     done();
 }
 
@@ -67,7 +67,7 @@ Test(engine, seals_a_commit_that_lies_over_a_longer_rolled_back_spill)
 Test(engine, does_not_capture_a_commit_whose_writer_died_before_it_counted)
 {
     app_die_at(r.app[0], APP_WAL_SYNC, 1);
-    cr_assert_eq(app_sql(r.app[0], "UPDATE t SET b = noise(3, 700) WHERE id < 9"),
+    cr_assert_eq(app_sql(r.app[0], "UPDATE t SET b = noise(30, 700) WHERE id < 9"),
         APP_DIED);
     done();
 }
@@ -75,7 +75,7 @@ Test(engine, does_not_capture_a_commit_whose_writer_died_before_it_counted)
 Test(engine, captures_what_overwrites_a_commit_that_never_counted)
 {
     app_die_at(r.app[0], APP_WAL_SYNC, 1);
-    cr_assert_eq(app_sql(r.app[0], "UPDATE t SET b = noise(3, 700) WHERE id < 9"),
+    cr_assert_eq(app_sql(r.app[0], "UPDATE t SET b = noise(30, 700) WHERE id < 9"),
         APP_DIED);
     cr_assert(rig_sync(&r));
     for (int i = 1; i < 12; i++) {
