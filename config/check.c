@@ -231,6 +231,16 @@ line_of(const struct place *p)
     return line != 0 ? line : p->db->obj.line;
 }
 
+/* "that of dbs[/a].replica on line 7", without a line for a command line. */
+static const char *
+that_of(struct build *b, const struct place *p)
+{
+    const char *line =
+        line_of(p) > 0 ? arena_printf(b->a, " on line %d", line_of(p)) : "";
+
+    return arena_printf(b->a, "that of %s%s", p->r->field, line);
+}
+
 /* Two neighbours in the sorted list that are one place. */
 static int
 check_pair(
@@ -242,9 +252,8 @@ check_pair(
         !same_account(one->r, two->r))
         return 0;
     if (one->db == two->db && one->r != NULL && two->r != NULL)
-        return build_fail(e, line_of(two),
-            "%s: the destination is the same as that of %s on line %d", two->r->field,
-            one->r->field, line_of(one));
+        return build_fail(e, line_of(two), "%s: the destination is the same as %s",
+            two->r->field, that_of(b, one));
     if (!one->db->enabled || !two->db->enabled)
         return 0;
     if (two->r == NULL && one->r != NULL) { /* what is said is said of the replica */
@@ -264,9 +273,9 @@ check_pair(
             two->r->field, owner_of(b, one));
     else
         two->db->clash = build_fault(b, line_of(two),
-            "%s: the destination is the same as that of %s on line %d; two databases cannot "
-            "share one, give each its own path",
-            two->r->field, one->r->field, line_of(one));
+            "%s: the destination is the same as %s; two databases cannot share one, give each "
+            "its own path",
+            two->r->field, that_of(b, one));
     return 0;
 }
 

@@ -213,6 +213,30 @@ drv_del_all(struct drv *d, drv_done_cb *done, void *arg, struct err *e)
     return op_started(op, d->ops->del_all(op, e));
 }
 
+bool
+drv_has_keys(const struct drv *d)
+{
+    return d->ops->list_keys != NULL;
+}
+
+struct drv_op *
+drv_list_keys(struct drv *d, const struct drv_list_keys *req, struct err *e)
+{
+    struct drv_op *op = op_new(d, DRV_LIST, req->done, req->arg);
+
+    must(drv_has_keys(d));
+    return op_started(op, d->ops->list_keys(op, req, e));
+}
+
+struct drv_op *
+drv_get_key(struct drv *d, const struct drv_get_key *req, struct err *e)
+{
+    struct drv_op *op = op_new(d, DRV_GET, req->done, req->arg);
+
+    must(drv_has_keys(d) && req->size > 0 && req->off >= 0);
+    return op_started(op, d->ops->get_key(op, req, e));
+}
+
 void
 drv_cancel(struct drv_op *op)
 {

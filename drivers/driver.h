@@ -86,6 +86,36 @@ struct drv_del {
     void *arg;
 };
 
+/*
+ * Optional: reading what else is kept below the replica's path, the backups of Litestream
+ * v0.3 (common/v03/v03_name.h). Keys are relative to that path, joined with one slash.
+ */
+
+/* What lies directly below a folder, in any order. An absent folder is empty. */
+struct drv_key {
+    const char *name; /* the last element; borrowed for the call */
+    bool is_folder;   /* then without size and time */
+    int64_t size;
+    struct wall created; /* when the store got it */
+};
+
+struct drv_list_keys {
+    const char *folder; /* borrowed until done */
+    void (*entries)(void *arg, const struct drv_key *keys, size_t n); /* as drv_list */
+    drv_done_cb *done;
+    void *arg;
+};
+
+/* As drv_get. */
+struct drv_get_key {
+    const char *key; /* borrowed until done */
+    int64_t off;
+    size_t size; /* > 0 */
+    void *buf;   /* borrowed until done */
+    drv_done_cb *done;
+    void *arg;
+};
+
 enum drv_kind { DRV_LIST, DRV_GET, DRV_PUT, DRV_DELETE, DRV_N_KINDS };
 
 struct drv_stats {
@@ -111,6 +141,12 @@ struct drv_op *drv_list(struct drv *d, const struct drv_list *req, struct err *e
 struct drv_op *drv_get(struct drv *d, const struct drv_get *req, struct err *e);
 struct drv_op *drv_put(struct drv *d, const struct drv_put *req, struct err *e);
 struct drv_op *drv_del(struct drv *d, const struct drv_del *req, struct err *e);
+
+/* Only of a driver that has them. */
+bool drv_has_keys(const struct drv *d);
+struct drv_op *drv_list_keys(
+    struct drv *d, const struct drv_list_keys *req, struct err *e);
+struct drv_op *drv_get_key(struct drv *d, const struct drv_get_key *req, struct err *e);
 
 /* Removes every LTX file of this replica, and nothing else. For tests and administration.
  */

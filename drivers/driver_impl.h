@@ -26,6 +26,9 @@ struct drv_ops {
     int (*put)(struct drv_op *op, const struct drv_put *req, struct err *e);
     int (*del)(struct drv_op *op, const struct drv_del *req, struct err *e);
     int (*del_all)(struct drv_op *op, struct err *e);
+    /* Both or none. */
+    int (*list_keys)(struct drv_op *op, const struct drv_list_keys *req, struct err *e);
+    int (*get_key)(struct drv_op *op, const struct drv_get_key *req, struct err *e);
     void (*cancel)(struct drv_op *op); /* asks; drv_op_finish still follows */
 };
 

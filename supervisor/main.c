@@ -21,6 +21,10 @@ const struct command commands[] = {
     { "wal", NULL, cmd_wal },
 };
 
+/* Litestream's, which scripts may ask for. */
+static const char *const not_built[] = { "info", "list", "register", "reset", "start",
+    "status", "stop", "sync", "unregister" };
+
 const size_t n_commands = sizeof(commands) / sizeof(commands[0]);
 
 static void
@@ -60,6 +64,21 @@ run_command(const struct command *c, int argc, char **argv)
     return status;
 }
 
+static int
+refuse_command(const char *name)
+{
+    for (size_t i = 0; i < sizeof(not_built) / sizeof(not_built[0]); i++)
+        if (strcmp(not_built[i], name) == 0) {
+            fprintf(stderr,
+                "Error: litestream %s: this build does not have this command yet\n",
+                name);
+            return EXIT_FAILURE;
+        }
+    fprintf(
+        stderr, "Error: litestream %s: unknown command\nTry: litestream help\n", name);
+    return EXIT_FAILURE;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -77,6 +96,5 @@ main(int argc, char **argv)
     for (size_t i = 0; i < n_commands; i++)
         if (strcmp(commands[i].name, argv[1]) == 0)
             return run_command(&commands[i], argc - 2, argv + 2);
-    fprintf(stderr, "Error: litestream %s: unknown command\n", argv[1]);
-    return EXIT_FAILURE;
+    return refuse_command(argv[1]);
 }

@@ -19,8 +19,8 @@
 
 #define BACKOFF_MAX_MS 300000
 
-/* With a full disk somebody is likely to make room soon: look more often. */
-#define DISK_FULL_MAX_MS 5000
+/* Somebody is likely to make room on a full disk soon, or to stop the other daemon. */
+#define SOON_MAX_MS 5000
 
 static struct worker *the_worker; /* for the hook of must() */
 
@@ -122,7 +122,9 @@ open_replicas(struct worker *w, struct err *e)
     struct replica_options options = { .loop = &w->loop,
         .l0_dir = engine_l0_dir(w->eng),
         .db_path = w->start->db->path,
+        .feed_interval_ns = w->start->db->monitor_interval_ns,
         .isolate = w->n_replicas > 1,
+        .round = worker_on_round,
         .changed = worker_on_replica,
         .arg = w };
     int rc = meta_owner_of(w->start->db->path, &options.owner, e);
@@ -196,7 +198,6 @@ start_running(struct worker *w)
     worker_drop_tails(w);
     worker_set_state(w, WS_RUNNING);
     w->tail = new_tail(w, w->wal_path, true);
-    retry_succeeded(&w->retry);
     w->retry_at = w->again_at = (struct mono){ 0 };
     w->look_from = (struct mono){ 0 };
     w->pacer.last = (struct mono){ 0 };
@@ -443,8 +444,8 @@ worker_sync_failed(struct worker *w, const struct err *e)
     worker_show_error(w, e);
     worker_fail_requests(w, e);
     wait_ms = retry_failed(&w->retry);
-    if (full && wait_ms > DISK_FULL_MAX_MS)
-        wait_ms = DISK_FULL_MAX_MS;
+    if ((full || e->code == ERR_CONFLICT) && wait_ms > SOON_MAX_MS)
+        wait_ms = SOON_MAX_MS;
     w->view.sync_errors_in_row = w->retry.failures;
     w->retry_at = mono_add_ms(mono_now(), wait_ms);
     if (!retry_should_log(&w->retry, mono_now()))

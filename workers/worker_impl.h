@@ -97,6 +97,8 @@ void worker_on_engine_done(
     void *arg, const struct engine_report *report, const struct err *e);
 void worker_on_tail(void *arg, enum tail_event event);
 void worker_on_replica(void *arg, struct replica *r);
+void worker_on_round(void *arg);
+int worker_rebase(struct worker *w, struct err *e); /* if a replica was found ahead */
 void worker_sync_failed(struct worker *w, const struct err *e);
 void worker_took_report(struct worker *w, const struct engine_report *rep);
 void worker_add_request(struct worker *w, const struct msg *m);

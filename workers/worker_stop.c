@@ -70,6 +70,16 @@ worker_stop_captured(struct worker *w, const struct engine_report *rep)
         w->again_at = mono_add_ms(mono_now(), rep->again_ms);
 }
 
+static bool
+final_sync_failed(struct worker *w, const struct err *e)
+{
+    w->end.failed = true;
+    w->end.err = *e;
+    w->end.synced = true;
+    log_error("final sync failed", LF_ERR(e));
+    return true;
+}
+
 /*
  * One step of the final look; true when everything that was committed before the stop is
  * captured (or cannot be). What the application writes meanwhile is not waited for.
@@ -80,6 +90,9 @@ capture(struct worker *w)
     struct engine_report rep;
     struct err e;
 
+    if (w->end.rebase) {
+        /* A replica has told only now that it is ahead: what was captured does not count. */
+    }
     if (w->end.synced || !open_once(w))
         return true;
     if (w->again_at.ns != 0 && !mono_reached(w->again_at))

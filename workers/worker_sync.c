@@ -198,25 +198,35 @@ set_targets(struct worker *w)
         replica_set_target(w->replicas[i], engine_txid(w->eng));
 }
 
-static bool
-rebase(struct worker *w)
+int
+worker_rebase(struct worker *w, struct err *e)
 {
     uint64_t to = w->rebase_to;
-    struct err e;
+    int rc;
 
     if (to == 0)
-        return true;
+        return 0;
     log_info("detected database behind replica", LF_TXID("db_txid", engine_txid(w->eng)),
         LF_TXID("replica_txid", to));
-    if (engine_rebase(w->eng, to, &e) != 0) {
-        worker_sync_failed(w, &e);
-        return false;
-    }
+    rc = engine_rebase(w->eng, to, e);
+    if (rc != 0)
+        return rc;
     w->rebase_to = 0;
     w->again_at = mono_now();
     for (unsigned i = 0; i < w->n_replicas; i++)
         replica_release(w->replicas[i], to);
-    return true;
+    return 0;
+}
+
+static bool
+rebase(struct worker *w)
+{
+    struct err e;
+
+    if (worker_rebase(w, &e) == 0)
+        return true;
+    worker_sync_failed(w, &e);
+    return false;
 }
 
 /* --- results of a sync ----------------------------------------------------------------
@@ -316,6 +326,8 @@ took_sync(struct worker *w, const struct engine_report *rep)
     } else if (rep->more || rep->again_ms > 0) {
         w->again_at = mono_add_ms(mono_now(), rep->again_ms);
     } else {
+        if (rep->peek_ms > 0)
+            w->again_at = mono_add_ms(mono_now(), rep->peek_ms);
         requests_captured(w);
         send_ready(w);
     }
@@ -459,6 +471,23 @@ check_after_arming(struct worker *w)
         pacer_touch(&w->pacer);
         tail_disarm(w->tail);
     }
+}
+
+/*
+ * An upload is about to start because its time has come: what was committed since the
+ * last look goes with it, unless that was only just now.
+ */
+void
+worker_on_round(void *arg)
+{
+    struct worker *w = arg;
+    int64_t interval_ns = w->start->db->monitor_interval_ns;
+
+    if (w->state == WS_RUNNING && !engine_busy(w->eng) && w->retry_at.ns == 0 &&
+        w->rebase_to == 0 && engine_can_name(w->eng) && w->pacer.dirty &&
+        mono_since_ns(w->pacer.last) >= interval_ns / 2)
+        look(w);
+    worker_kick(w);
 }
 
 void

@@ -201,6 +201,20 @@ check_post_apply(const struct ltx_encoder *enc, uint64_t post_apply, struct err 
     return 0;
 }
 
+/* A snapshot without its last pages would decode to a database of the wrong content. */
+static int
+check_complete(const struct ltx_encoder *enc, struct err *e)
+{
+    uint32_t last = enc->h.commit;
+
+    if (last == ltx_lock_pgno(enc->h.page_size))
+        last--;
+    if (!ltx_header_is_snapshot(&enc->h) || enc->last_pgno == last)
+        return 0;
+    return err_set(
+        e, ERR_BUG, "snapshot ends at page %u of %u", enc->last_pgno, enc->h.commit);
+}
+
 static int
 put_index(struct ltx_encoder *enc, struct err *e)
 {
@@ -234,7 +248,9 @@ ltx_encoder_close(struct ltx_encoder *enc, uint64_t post_apply,
 
     if (enc->closed)
         return 0;
-    rc = check_post_apply(enc, post_apply, e);
+    rc = check_complete(enc, e);
+    if (rc == 0)
+        rc = check_post_apply(enc, post_apply, e);
     if (rc == 0)
         rc = put_hashed(enc, end_marker, sizeof(end_marker), e);
     if (rc == 0)

@@ -12,11 +12,7 @@
 struct wal_scan {
     struct wal_pagemap *map;
     struct wal_header h;
-    struct wal_place start;
     struct wal_place at; /* behind the last valid frame */
-    bool found;          /* a commit was found: the scan has done its work */
-    bool began;          /* a frame behind the start was valid */
-    uint8_t last[WAL_FRAME_HEADER_SIZE]; /* header of the frame before `at` */
 
     /* bytes of the file from buf_off on; only during a run */
     uint8_t *buf;
@@ -55,23 +51,6 @@ struct wal_pagemap *
 wal_scan_map(struct wal_scan *s)
 {
     return s->map;
-}
-
-static void
-rewind_scan(struct wal_scan *s)
-{
-    wal_pagemap_clear(s->map);
-    s->at = s->start;
-    s->found = s->began = false;
-}
-
-void
-wal_scan_start(struct wal_scan *s, const struct wal_header *h, struct wal_place from)
-{
-    must((from.off - WAL_HEADER_SIZE) % wal_frame_size(h->page_size) == 0);
-    s->h = *h;
-    s->start = from;
-    rewind_scan(s);
 }
 
 /* --- reading --------------------------------------------------------------------------
@@ -135,25 +114,6 @@ frame_valid(const struct wal_header *h, struct wal_sum before, const uint8_t *by
 /* --- scanning -------------------------------------------------------------------------
  */
 
-/* The frames of an unfinished transaction may have been overwritten since (rollback). */
-static int
-check_last(struct wal_scan *s, int fd, struct err *e)
-{
-    uint8_t now[WAL_FRAME_HEADER_SIZE];
-    size_t got;
-    int rc;
-
-    if (!s->began)
-        return 0;
-    rc = sys_pread(
-        fd, now, sizeof(now), s->at.off - wal_frame_size(s->h.page_size), &got, e);
-    if (rc != 0)
-        return rc;
-    if (got < sizeof(now) || memcmp(now, s->last, sizeof(now)) != 0)
-        rewind_scan(s);
-    return 0;
-}
-
 static int
 frame_number(const struct wal_scan *s, uint32_t *no, struct err *e)
 {
@@ -166,8 +126,8 @@ frame_number(const struct wal_scan *s, uint32_t *no, struct err *e)
 }
 
 static int
-take_frame(struct wal_scan *s, const uint8_t *bytes, const struct wal_frame *f,
-    struct wal_sum sum, struct wal_scan_result *out, struct err *e)
+take_frame(struct wal_scan *s, const struct wal_frame *f, struct wal_sum sum,
+    struct wal_scan_result *out, struct err *e)
 {
     uint32_t no;
     int rc = frame_number(s, &no, e);
@@ -176,12 +136,9 @@ take_frame(struct wal_scan *s, const uint8_t *bytes, const struct wal_frame *f,
         rc = wal_pagemap_add(s->map, f->pgno, no, e);
     if (rc != 0)
         return rc;
-    memcpy(s->last, bytes, sizeof(s->last));
-    s->began = true;
     s->at.off += wal_frame_size(s->h.page_size);
     s->at.sum = sum;
     if (f->commit != 0) {
-        s->found = true;
         out->end = s->at;
         out->commit = f->commit;
         out->last_frame_no = no;
@@ -191,11 +148,13 @@ take_frame(struct wal_scan *s, const uint8_t *bytes, const struct wal_frame *f,
 }
 
 static int
-scan_frames(struct wal_scan *s, int fd, int64_t limit, const struct cancel *cancel,
-    struct wal_scan_result *out, struct err *e)
+scan_frames(struct wal_scan *s, int fd, const struct wal_range *range,
+    const struct cancel *cancel, struct wal_scan_result *out, struct err *e)
 {
+    int64_t end = wal_size_of(s->h.page_size, range->last_frame_no);
+
     begin_reading(s);
-    for (;;) {
+    while (s->at.off < end || range->last_frame_no == WAL_SCAN_ALL) {
         const uint8_t *bytes;
         struct wal_frame f;
         struct wal_sum sum;
@@ -206,30 +165,34 @@ scan_frames(struct wal_scan *s, int fd, int64_t limit, const struct cancel *canc
         rc = get_frame(s, fd, &bytes, e);
         if (rc != 0 || bytes == NULL || !frame_valid(&s->h, s->at.sum, bytes, &f, &sum))
             return rc;
-        rc = take_frame(s, bytes, &f, sum, out, e);
+        rc = take_frame(s, &f, sum, out, e);
         if (rc != 0)
             return rc;
-        if (f.commit != 0 && limit > 0 && s->at.off - s->start.off >= limit) {
+        if (f.commit != 0 && range->limit > 0 &&
+            s->at.off - range->from.off >= range->limit) {
             out->limited = true;
             return 0;
         }
     }
+    return 0;
 }
 
 int
-wal_scan_run(struct wal_scan *s, int fd, int64_t limit, const struct cancel *cancel,
+wal_scan_run(struct wal_scan *s, int fd, const struct wal_header *h,
+    const struct wal_range *range, const struct cancel *cancel,
     struct wal_scan_result *out, struct err *e)
 {
     int rc;
 
-    must(!s->found && s->h.page_size != 0);
-    rc = check_last(s, fd, e);
-    *out = (struct wal_scan_result){ .end = s->start, .valid_end = s->start };
-    if (rc == 0)
-        rc = scan_frames(s, fd, limit, cancel, out, e);
+    must((range->from.off - WAL_HEADER_SIZE) % wal_frame_size(h->page_size) == 0);
+    wal_pagemap_clear(s->map);
+    s->h = *h;
+    s->at = range->from;
+    *out = (struct wal_scan_result){ .end = range->from };
+    rc = scan_frames(s, fd, range, cancel, out, e);
     out->valid_end = s->at;
-    if (rc != 0 && rc != ERR_CANCELLED)
-        rewind_scan(s); /* nothing half-read is built upon */
+    if (rc != 0)
+        wal_pagemap_clear(s->map); /* nothing half-read is built upon */
     return rc;
 }
 

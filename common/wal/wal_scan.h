@@ -5,9 +5,9 @@
  * holds, and only up to the last commit frame: a stale, torn or rolled-back tail reads as
  * "nothing more yet". Reads through a descriptor in large blocks; never writes or locks.
  *
- * A scan that found no commit can be continued later: when the last frame it saw is still
- * the same it goes on behind it, else it starts over, so that an unfinished transaction
- * of many gigabytes is not read again each time.
+ * The last commit frame in a file need not be the last commit of the database (see
+ * wal_index.h): of a WAL in use nothing behind the frame that the wal-index names is
+ * looked at.
  */
 #ifndef COMMON_WAL_WAL_SCAN_H
 #define COMMON_WAL_WAL_SCAN_H
@@ -40,28 +40,34 @@ struct wal_scan; /* opaque */
 struct wal_scan *wal_scan_new(const char *spool_dir);
 void wal_scan_free(struct wal_scan *s); /* NULL is fine */
 
-/* Forgets everything; the next run starts at `from` of the generation that `h` names. */
-void wal_scan_start(
-    struct wal_scan *s, const struct wal_header *h, struct wal_place from);
+/* As last_frame_no: whatever is valid in the file. */
+#define WAL_SCAN_ALL UINT32_MAX
+
+/* What is scanned. */
+struct wal_range {
+    struct wal_place from;
+    uint32_t last_frame_no; /* nothing behind it is looked at */
+    int64_t
+        limit; /* stop at the first commit at which so many bytes were taken; 0: none */
+};
 
 /*
- * Reads on to the end of the valid frames, or to the first commit at which at least
- * `limit` bytes were taken since the start (0: no limit).
+ * Reads to the end of the range or of the valid frames. The map (wal_scan_map) then holds
+ * their pages, until the next run.
  *
  *   fd      the WAL, borrowed for the call
- *   cancel  looked at between blocks, may be NULL; ends the run with ERR_CANCELLED
- *
- * After a run that found a commit the map (wal_scan_map) holds the pages; the next use
- * needs wal_scan_start.
+ *   h       header of the generation
+ *   cancel  looked at between frames, may be NULL; ends the run with ERR_CANCELLED
  */
-int wal_scan_run(struct wal_scan *s, int fd, int64_t limit, const struct cancel *cancel,
+int wal_scan_run(struct wal_scan *s, int fd, const struct wal_header *h,
+    const struct wal_range *range, const struct cancel *cancel,
     struct wal_scan_result *out, struct err *e);
 
 /* Walk it with max_pgno = commit and max_frame_no = last_frame_no of the result.
  * Borrowed. */
 struct wal_pagemap *wal_scan_map(struct wal_scan *s);
 
-/* Gives memory back while there is nothing to do; keeps a started scan valid. */
+/* Gives memory back while there is nothing to do; the map stays. */
 void wal_scan_trim(struct wal_scan *s);
 
 /*

@@ -4,6 +4,8 @@
 
 #include "common/base/container.h"
 #include "common/base/mem.h"
+#include "common/base/path.h"
+#include "drivers/file/keys.h"
 #include "drivers/file/store.h"
 #include "drivers/loop/job.h"
 
@@ -28,9 +30,12 @@ struct file_op {
         struct drv_get get;
         struct drv_put put;
         struct drv_del del;
+        struct drv_list_keys list_keys;
+        struct drv_get_key get_key;
     } req;
     struct ltx_info *infos;
     size_t n_infos;
+    struct file_keys keys;
 };
 
 static struct file_op *
@@ -185,6 +190,64 @@ file_del_all(struct drv_op *op, struct err *e)
     return start(fo, false, e);
 }
 
+static int
+run_list_keys(struct file_op *fo, const struct cancel *cancel, struct err *e)
+{
+    return file_keys_list(
+        store_of(fo)->root, fo->req.list_keys.folder, &fo->keys, cancel, e);
+}
+
+static void
+deliver_list_keys(struct drv_op *op)
+{
+    struct file_op *fo = file_op_of(op);
+
+    if (fo->keys.n > 0)
+        fo->req.list_keys.entries(fo->req.list_keys.arg, fo->keys.items, fo->keys.n);
+}
+
+static void
+release_list_keys(struct drv_op *op)
+{
+    file_keys_deinit(&file_op_of(op)->keys);
+}
+
+static int
+file_list_keys(struct drv_op *op, const struct drv_list_keys *req, struct err *e)
+{
+    struct file_op *fo = file_op_of(op);
+
+    fo->req.list_keys = *req;
+    fo->run = run_list_keys;
+    op->deliver = deliver_list_keys;
+    op->release = release_list_keys;
+    return start(fo, true, e);
+}
+
+static int
+run_get_key(struct file_op *fo, const struct cancel *cancel, struct err *e)
+{
+    const struct drv_get_key *g = &fo->req.get_key;
+    char *path = path_join(store_of(fo)->root, g->key);
+    size_t got = 0;
+    int rc = file_read_part(path, g->off, g->buf, g->size, &got, e);
+
+    (void)cancel;
+    fo->op.res.size = (int64_t)got;
+    mem_free(path);
+    return rc;
+}
+
+static int
+file_get_key(struct drv_op *op, const struct drv_get_key *req, struct err *e)
+{
+    struct file_op *fo = file_op_of(op);
+
+    fo->req.get_key = *req;
+    fo->run = run_get_key;
+    return start(fo, (int64_t)req->size <= INLINE_BYTES, e);
+}
+
 static void
 file_cancel(struct drv_op *op)
 {
@@ -223,5 +286,7 @@ const struct drv_ops drv_file_ops = {
     .put = file_put,
     .del = file_del,
     .del_all = file_del_all,
+    .list_keys = file_list_keys,
+    .get_key = file_get_key,
     .cancel = file_cancel,
 };

@@ -121,10 +121,9 @@ out:
  */
 
 int
-file_store_get(const struct file_store *s, const struct file_name *name, int64_t off,
-    void *buf, size_t size, size_t *got, struct err *e)
+file_read_part(
+    const char *path, int64_t off, void *buf, size_t size, size_t *got, struct err *e)
 {
-    char *path = ltx_file_path(s->root, name->level, name->min_txid, name->max_txid);
     struct stat st;
     int fd = -1, rc;
 
@@ -139,6 +138,16 @@ file_store_get(const struct file_store *s, const struct file_name *name, int64_t
         err_wrap(e, "%s", path);
 out:
     sys_close(&fd);
+    return rc;
+}
+
+int
+file_store_get(const struct file_store *s, const struct file_name *name, int64_t off,
+    void *buf, size_t size, size_t *got, struct err *e)
+{
+    char *path = ltx_file_path(s->root, name->level, name->min_txid, name->max_txid);
+    int rc = file_read_part(path, off, buf, size, got, e);
+
     mem_free(path);
     return rc;
 }

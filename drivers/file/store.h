@@ -28,6 +28,10 @@ struct file_name {
 int file_store_list(const struct file_store *s, int level, uint64_t seek,
     struct ltx_info **infos, size_t *n, struct err *e);
 
+/* Part of any file: bytes off..off+size, fewer at its end; beyond it: ERR_RANGE. */
+int file_read_part(const char *path, int64_t off, void *buf, size_t size, size_t *got,
+    struct err *e);
+
 int file_store_get(const struct file_store *s, const struct file_name *name, int64_t off,
     void *buf, size_t size, size_t *got, struct err *e);
 

@@ -13,6 +13,7 @@
 #include "common/base/path.h"
 #include "common/json/json_text.h"
 #include "common/ltx/ltx_name.h"
+#include "config/url.h"
 #include "supervisor/commands/command.h"
 
 static const struct command_help help = {
@@ -323,6 +324,18 @@ run(struct restore_args *a, struct err *e)
     return rc;
 }
 
+/* The command as it would be right, but without a password. */
+static void
+hint_output(const char *url, struct err *e)
+{
+    struct arena scratch;
+
+    arena_init(&scratch);
+    err_hint(
+        e, "litestream restore -o /path/to/db %s", url_without_password(&scratch, url));
+    arena_deinit(&scratch);
+}
+
 static int
 check_arguments(struct restore_args *a, int argc, char **argv, int used, struct err *e)
 {
@@ -335,7 +348,8 @@ check_arguments(struct restore_args *a, int argc, char **argv, int used, struct 
     a->source = argv[used];
     if (command_is_url(a->source) && a->output == NULL) {
         err_set(e, ERR_USAGE, "-o is required when restoring from a replica URL");
-        return err_hint(e, "litestream restore -o /path/to/db %s", a->source);
+        hint_output(a->source, e);
+        return (int)e->code;
     }
     /* Any number is accepted: for Litestream it means nothing, and scripts have all
      * kinds. */

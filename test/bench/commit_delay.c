@@ -1,5 +1,5 @@
 /*
- * commit_delay quiet|busy SECONDS DATABASE FOLDER [DATABASE FOLDER]... - how long
+ * commit_delay quiet|busy|flood SECONDS DATABASE FOLDER [DATABASE FOLDER]... - how long
  * committed changes take to a file replica.
  *
  * FOLDER is the replica's ltx/0. A commit is identified by the salts of the WAL and the
@@ -8,7 +8,8 @@
  * outside, and ours returns no sooner than it). Prints one delay in microseconds a line.
  *
  *   quiet  one commit at a time, each after more than a second without any
- *   busy   commits one behind the other without a pause
+ *   busy   a commit each millisecond
+ *   flood  commits one behind the other without a pause
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -43,7 +44,7 @@ struct commit {
 
 struct watched {
     const char *db_path, *folder;
-    bool busy;
+    char mode; /* first letter */
     int64_t until_ns;
     int inotify;
     pthread_t thread, watcher;
@@ -178,12 +179,14 @@ write_thread(void *arg)
     if (wal < 0)
         fail(wal_path, "no WAL");
     while (now_ns() < w->until_ns) {
-        if (!w->busy) {
+        if (w->mode == 'q') {
             seed = seed * 1103515245 + 12345;
             sleep_ms(QUIET_MS + seed / 65536 % 300);
+        } else if (w->mode == 'b') {
+            sleep_ms(1);
         }
         commit_one(w, db, insert, wal, &n_frames);
-        if (!w->busy)
+        if (w->mode == 'q')
             wait_all_durable(w);
     }
     wait_all_durable(w);
@@ -266,11 +269,11 @@ watch_thread(void *arg)
  */
 
 static void
-start(struct watched *w, int i, bool busy, int seconds, char **paths)
+start(struct watched *w, int i, char mode, int seconds, char **paths)
 {
     w->db_path = paths[0];
     w->folder = paths[1];
-    w->busy = busy;
+    w->mode = mode;
     /* spread over the second, so that they do not meet */
     w->until_ns = now_ns() + (int64_t)seconds * 1000000000 + (int64_t)i * 7000000;
     w->pending = calloc(MAX_PENDING, sizeof(w->pending[0]));
@@ -308,11 +311,12 @@ main(int argc, char **argv)
     struct watched *all = calloc((size_t)(n > 0 ? n : 1), sizeof(*all));
 
     if (argc < 5 || argc % 2 == 0 || all == NULL) {
-        fprintf(stderr, "usage: commit_delay quiet|busy SECONDS DATABASE FOLDER...\n");
+        fprintf(
+            stderr, "usage: commit_delay quiet|busy|flood SECONDS DATABASE FOLDER...\n");
         return 2;
     }
     for (int i = 0; i < n; i++)
-        start(&all[i], i, strcmp(argv[1], "busy") == 0, atoi(argv[2]), &argv[3 + 2 * i]);
+        start(&all[i], i, argv[1][0], atoi(argv[2]), &argv[3 + 2 * i]);
     for (int i = 0; i < n; i++)
         end(&all[i]);
     free(all);

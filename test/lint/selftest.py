@@ -1,12 +1,15 @@
 #!/usr/bin/python3
 """selftest.py - each check passes a good tree and fails a bad one."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import unittest
+
+import static
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -128,6 +131,99 @@ class Checks(unittest.TestCase):
         self.assertIn("common/b.c", done.stdout)
         self.assertNotIn("common/base/a.c", done.stdout)
         self.assertNotIn("b.def", self.run_check("format", {**style, "b.def": text}).stdout)
+
+    @unittest.skipUnless(shutil.which("shellcheck"), "shellcheck is not here")
+    def test_shell_sees_what_shellcheck_warns_of(self):
+        self.passes("shell", {"test/good.sh": "#!/bin/sh\nset -eu\necho \"$1\"\n"})
+        self.fails("shell", "test/bad.sh", "#!/bin/sh\ncd /tmp\n", "SC2164")
+        self.fails("shell", "test/bad.sh", "#!/bin/sh\nif true; then\n", "error")
+
+
+class StaticAnalysers(unittest.TestCase):
+    GOOD = "int f(int x);\nint f(int x) { return x; }\n"
+    BAD = "int f(void);\nint f(void) { int x; return x; }\n"
+
+    def analyse(self, tool, text):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "f.c")
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(text)
+            compiler = "clang-14" if tool == "clang-tidy" else "gcc"
+            command = f"{compiler} -c {path} -o f.o"
+            entry = {"directory": folder, "file": path, "command": command}
+            with open(os.path.join(folder, "compile_commands.json"), "w", encoding="utf-8") as f:
+                json.dump([entry], f)
+            shutil.copy(os.path.join(static.ROOT, ".clang-tidy"), folder)
+            done = subprocess.run(
+                static.TOOLS[tool](entry, folder),
+                cwd=folder,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            return done.returncode, done.stdout
+
+    def see_it(self, tool, program):
+        if shutil.which(program) is None:
+            self.skipTest(f"{program} is not here")
+        status, output = self.analyse(tool, self.GOOD)
+        self.assertEqual(status, 0, output)
+        status, output = self.analyse(tool, self.BAD)
+        self.assertNotEqual(status, 0, output)
+        self.assertIn("f.c:2:", output)
+
+    def test_cppcheck(self):
+        self.see_it("cppcheck", "cppcheck")
+
+    def test_clang_tidy(self):
+        self.see_it("clang-tidy", "clang-tidy-14")
+
+    def test_gcc_analyzer(self):
+        self.see_it("gcc-analyzer", "gcc")
+
+
+class Count(unittest.TestCase):
+    """What test/run.sh counts of a report of ctest."""
+
+    CRITERION = "[====] Synthesis: Tested: {} | Passing: {} | Failing: {} | Crashing: {} \n"
+
+    def count(self, status, output="", skipped=None):
+        inner = f'<skipped message="{skipped}"/>' if skipped else ""
+        report = (
+            f'<testsuite><testcase name="t" status="{status}">{inner}'
+            f"<system-out>{output}</system-out></testcase></testsuite>"
+        )
+        with tempfile.NamedTemporaryFile("w", suffix=".xml", encoding="utf-8") as f:
+            f.write(report)
+            f.flush()
+            command = [sys.executable, "-B", os.path.join(HERE, "../count.py"), f.name]
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        return tuple(map(int, done.stdout.split("\n")[0].split()))
+
+    def test_programs_without_cases_count_as_one(self):
+        self.assertEqual(self.count("run"), (1, 0, 0))
+        self.assertEqual(self.count("fail"), (0, 1, 0))
+
+    def test_cases_are_counted(self):
+        self.assertEqual(self.count("run", self.CRITERION.format(7, 7, 0, 0)), (7, 0, 0))
+        self.assertEqual(self.count("fail", self.CRITERION.format(7, 5, 2, 0)), (5, 2, 0))
+        self.assertEqual(self.count("fail", self.CRITERION.format(7, 6, 0, 1)), (6, 1, 0))
+        self.assertEqual(self.count("run", "12 passed in 3.45s\n"), (12, 0, 0))
+        self.assertEqual(
+            self.count("fail", "1 failed, 2 passed, 3 skipped, 1 error in 0.1s\n"), (2, 2, 3)
+        )
+        self.assertEqual(self.count("run", "1 passed, 1 xfailed in 61.00s (0:01:01)\n"), (1, 0, 1))
+
+    def test_nothing_run_is_no_success(self):
+        self.assertEqual(self.count("run", self.CRITERION.format(0, 0, 0, 0)), (0, 1, 0))
+        self.assertEqual(self.count("run", "3 deselected in 0.02s\n"), (0, 1, 0))
+        self.assertEqual(self.count("notrun", "", "Unable to find executable"), (0, 1, 0))
+
+    def test_death_after_the_report_is_a_failure(self):
+        self.assertEqual(self.count("fail", self.CRITERION.format(7, 7, 0, 0)), (7, 1, 0))
+
+    def test_skipped_programs_are_told(self):
+        self.assertEqual(self.count("notrun", "", "SKIP_RETURN_CODE=77"), (0, 0, 1))
 
 
 if __name__ == "__main__":

@@ -293,6 +293,12 @@ def test_warnings_do_not_get_into_the_json(litestream):
     assert "level=WARN" in done.stderr and "frobnicate" in done.stderr
 
 
+def test_the_sample_configuration_is_valid_and_asks_for_nothing(litestream):
+    sample = os.path.join(os.path.dirname(FIXTURES), "../../../packaging/litestream.yml")
+    done = litestream.run("databases", "-json", "-config", os.path.realpath(sample))
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
 # --- ltx ---------------------------------------------------------------------------------
 
 

@@ -38,6 +38,7 @@ class Vfs:
         own = os.path.join(self.folder, f"peer-{self.n}")
         os.mkdir(own)
         env = {k: v for k, v in os.environ.items() if not k.startswith("LITESTREAM_")}
+        env["TMPDIR"] = own
         env["LITESTREAM_REPLICA_URL"] = self.url
         env["LITESTREAM_BUFFER_PATH"] = os.path.join(own, "buffer")
         env["LITESTREAM_LOG_FILE"] = os.path.join(own, "log")

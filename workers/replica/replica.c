@@ -35,6 +35,7 @@ struct replica {
     bool held;
 
     struct pacer pacer;
+    int64_t early_ms; /* so much earlier a round may start when a file is made */
     struct retry retry;
     bool waiting; /* a back-off runs */
     bool pushed;
@@ -54,6 +55,8 @@ on_timer(uv_timer_t *h)
 {
     struct replica *r = container_of(h, struct replica, timer);
 
+    if (!r->waiting)
+        r->opt.round(r->opt.arg);
     r->waiting = false;
     step(r);
 }
@@ -233,9 +236,12 @@ start_upload(struct replica *r)
 /* --- what to do next ------------------------------------------------------------------
  */
 
-/* Looks at the state and starts the one thing that is due, or sets the timer for it. */
+/*
+ * Looks at the state and starts the one thing that is due, or will be within early_ms, or
+ * sets the timer for it.
+ */
 static void
-step(struct replica *r)
+step_early(struct replica *r, int64_t early_ms)
 {
     int64_t due_ms;
 
@@ -256,28 +262,37 @@ step(struct replica *r)
     }
     due_ms =
         r->pushed || r->pacer.interval_ns <= 0 ? 0 : pacer_due_ms(&r->pacer, mono_now());
-    if (due_ms > 0) {
+    if (due_ms > early_ms) {
         uv_timer_start(&r->timer, on_timer, (uint64_t)due_ms, 0);
         return;
     }
     /* A round takes everything there is: the pace counts from its first file. */
-    if (due_ms == 0)
+    uv_timer_stop(&r->timer);
+    if (due_ms >= 0)
         pacer_start(&r->pacer, mono_now());
     if (r->err.code != ERR_OK)
         r->pushed = false; /* one try; the back-off goes on when it fails */
     start_upload(r);
 }
 
+static void
+step(struct replica *r)
+{
+    step_early(r, 0);
+}
+
 void
 replica_set_target(struct replica *r, uint64_t txid)
 {
+    bool in_round = r->op != NULL && r->known;
+
     r->started = true;
     if (txid > r->target) {
         r->target = txid;
-        pacer_touch(&r->pacer);
+        if (!in_round) /* else it joins the round */
+            pacer_touch(&r->pacer);
     }
-    if (!uv_is_active((uv_handle_t *)&r->timer) || r->waiting)
-        step(r);
+    step_early(r, r->early_ms);
 }
 
 void
@@ -312,6 +327,16 @@ replica_release(struct replica *r, uint64_t target)
 /* --- life -----------------------------------------------------------------------------
  */
 
+/* Half the interval of whoever makes the files, but no more than half of our own. */
+static int64_t
+early_ms(const struct replica_options *options)
+{
+    int64_t own = options->cfg->sync_interval_ns, feed = options->feed_interval_ns;
+    int64_t shorter = feed > 0 && feed < own ? feed : own;
+
+    return shorter > 0 ? shorter / 2000000 : 0;
+}
+
 int
 replica_open(const struct replica_options *options, struct replica **out, struct err *e)
 {
@@ -330,6 +355,7 @@ replica_open(const struct replica_options *options, struct replica **out, struct
     }
     must(uv_timer_init(options->loop, &r->timer) == 0);
     pacer_init(&r->pacer, options->cfg->sync_interval_ns);
+    r->early_ms = early_ms(options);
     retry_init(&r->retry, options->cfg->sync_interval_ns / 1000000, BACKOFF_MAX_MS);
     *out = r;
     return 0;

@@ -5,8 +5,11 @@
  *        ^  '--error: back-off-'     '--error: back-off--'
  *
  * L0 files go up strictly in TXID order, one at a time, and only after they are durable
- * locally. The first one after a quiet interval goes at once, then at most one round per
- * sync-interval. Each destination runs by itself: a slow or broken one holds nobody back.
+ * locally. The first one after a quiet interval goes at once, then one round per
+ * sync-interval, in step with the syncs that make the files: a round that is nearly due
+ * when a file is made starts with it, and before one that is due by time there is a sync.
+ * Otherwise a change could wait for an interval of each. Each destination runs by itself:
+ * a slow or broken one holds nobody back.
  *
  * Loop thread of a worker.
  */
@@ -31,7 +34,9 @@ struct replica_options {
     const char *l0_dir;            /* local level 0; borrowed */
     const char *db_path;           /* for messages and hints; borrowed */
     struct sys_owner owner;
-    bool isolate;                                  /* other destinations share the loop */
+    int64_t feed_interval_ns; /* files are made this often under load */
+    bool isolate;             /* other destinations share the loop */
+    void (*round)(void *arg); /* a round is due by time; may call replica_set_target */
     void (*changed)(void *arg, struct replica *r); /* position, sync or error state */
     void *arg;
 };

@@ -31,8 +31,7 @@ struct chunk {
 struct fetch {
     uv_loop_t *loop;
     struct drv *drv;
-    const struct ltx_info *files;
-    size_t n_files;
+    struct fetch_files files;
 
     /* loop: where the next chunk starts */
     size_t next_file;
@@ -130,11 +129,8 @@ on_got(void *arg, const struct drv_result *res)
 static void
 ask(struct chunk *c)
 {
-    const struct ltx_info *file = &c->fetch->files[c->file];
-    struct drv_get req = { .level = file->level,
-        .min_txid = file->min_txid,
-        .max_txid = file->max_txid,
-        .off = c->off + (int64_t)c->got,
+    const struct fetch_files *files = &c->fetch->files;
+    struct fetch_range range = { .off = c->off + (int64_t)c->got,
         .size = c->size - c->got,
         .buf = c->data + c->got,
         .done = on_got,
@@ -146,7 +142,7 @@ ask(struct chunk *c)
         failed(c, &e);
         return;
     }
-    c->op = drv_get(c->fetch->drv, &req, &e);
+    c->op = files->get(files, c->fetch->drv, c->file, &range, &e);
     if (c->op == NULL)
         failed(c, &e);
 }
@@ -157,9 +153,9 @@ next_range(struct fetch *f, struct chunk *c)
 {
     int64_t left;
 
-    if (f->next_file >= f->n_files)
+    if (f->next_file >= f->files.n)
         return false;
-    left = f->files[f->next_file].size - f->next_off;
+    left = f->files.size(&f->files, f->next_file) - f->next_off;
     c->file = f->next_file;
     c->off = f->next_off;
     c->last = left <= (int64_t)FETCH_CHUNK;
@@ -214,16 +210,48 @@ on_freed(uv_async_t *h)
     fill(container_of(h, struct fetch, freed));
 }
 
+static int64_t
+ltx_size(const struct fetch_files *files, size_t i)
+{
+    const struct ltx_info *infos = files->list;
+
+    return infos[i].size;
+}
+
+static struct drv_op *
+ltx_get(const struct fetch_files *files, struct drv *d, size_t i,
+    const struct fetch_range *range, struct err *e)
+{
+    const struct ltx_info *infos = files->list;
+    struct drv_get req = { .level = infos[i].level,
+        .min_txid = infos[i].min_txid,
+        .max_txid = infos[i].max_txid,
+        .off = range->off,
+        .size = range->size,
+        .buf = range->buf,
+        .done = range->done,
+        .arg = range->arg };
+
+    return drv_get(d, &req, e);
+}
+
+struct fetch_files
+fetch_ltx_files(const struct ltx_info *infos, size_t n)
+{
+    return (struct fetch_files){
+        .n = n, .size = ltx_size, .get = ltx_get, .list = infos
+    };
+}
+
 int
-fetch_open(uv_loop_t *loop, struct drv *d, const struct ltx_info *files, size_t n,
+fetch_open(uv_loop_t *loop, struct drv *d, const struct fetch_files *files,
     unsigned parallelism, struct fetch **out, struct err *e)
 {
     struct fetch *f = MEM_NEW(struct fetch);
 
     f->loop = loop;
     f->drv = d;
-    f->files = files;
-    f->n_files = n;
+    f->files = *files;
     f->n_ring = parallelism > 0 ? parallelism : 1;
     if (uv_async_init(loop, &f->freed, on_freed) != 0) {
         mem_free(f);

@@ -22,8 +22,29 @@
 
 struct fetch; /* opaque */
 
-/* files are read in this order, each from first to last byte; borrowed until closed. */
-int fetch_open(uv_loop_t *loop, struct drv *d, const struct ltx_info *files, size_t n,
+/* Part of a file, as the driver is asked for it. */
+struct fetch_range {
+    int64_t off;
+    size_t size;
+    void *buf;
+    drv_done_cb *done;
+    void *arg;
+};
+
+/* What is fetched: n files, read in this order, each from first to last byte. */
+struct fetch_files {
+    size_t n;
+    int64_t (*size)(const struct fetch_files *files, size_t i);
+    struct drv_op *(*get)(const struct fetch_files *files, struct drv *d, size_t i,
+        const struct fetch_range *range, struct err *e);
+    const void *list; /* theirs */
+};
+
+/* LTX files of a replica; infos is borrowed as long as the result is used. */
+struct fetch_files fetch_ltx_files(const struct ltx_info *infos, size_t n);
+
+/* What `files` points to is borrowed until closed. */
+int fetch_open(uv_loop_t *loop, struct drv *d, const struct fetch_files *files,
     unsigned parallelism, struct fetch **out, struct err *e);
 
 /*

@@ -168,12 +168,14 @@ fetch_and_apply(struct session *s, const struct restore_plan *plan, unsigned par
     struct apply *apply, struct err *e)
 {
     struct restoring r = { .session = s, .apply = apply, .n = plan->n };
+    struct fetch_files files;
     int rc;
 
     r.order = mem_new_array(plan->n, sizeof(r.order[0]));
     for (size_t i = 0; i < plan->n; i++)
         r.order[i] = plan->files[plan->n - 1 - i];
-    rc = fetch_open(&s->loop, s->drv, r.order, r.n, parallelism, &r.fetch, e);
+    files = fetch_ltx_files(r.order, r.n);
+    rc = fetch_open(&s->loop, s->drv, &files, parallelism, &r.fetch, e);
     if (rc == 0) {
         rc = job_start(&s->loop, apply_all, on_applied, &r, NULL, e);
         if (rc == 0)

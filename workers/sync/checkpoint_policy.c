@@ -10,6 +10,10 @@
 #define PATIENCE_MAX_MS 1000
 #define MISS_PAUSE 4
 
+/* A writer hardly notices so many milliseconds. */
+#define LINGER_FIRST_MS 2
+#define LINGER_MAX_MS 32
+
 void
 ckpt_policy_init(
     struct ckpt_policy *p, int64_t min_pages, int64_t interval_ns, struct mono now)
@@ -25,6 +29,8 @@ void
 ckpt_policy_restarted(struct ckpt_policy *p)
 {
     p->base_off = WAL_HEADER_SIZE;
+    p->linger_ms -= p->linger_ms / 4; /* it may do with less */
+    p->whole = false;
     p->blocked = false;
     p->retry_ms = 0;
 }
@@ -93,6 +99,11 @@ ckpt_policy_done(struct ckpt_policy *p, bool complete, int64_t off, struct mono 
     p->not_before = (struct mono){ 0 };
     p->last_attempt = now;
     p->base_off = off;
+    if (complete && p->whole)
+        p->linger_ms = p->linger_ms == 0                  ? LINGER_FIRST_MS
+                       : p->linger_ms > LINGER_MAX_MS / 2 ? LINGER_MAX_MS
+                                                          : p->linger_ms * 2;
+    p->whole = complete;
     if (complete) {
         p->captured = false;
         p->blocked = false;

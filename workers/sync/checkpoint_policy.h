@@ -7,6 +7,12 @@
  * after a delay that doubles to a minute: no attempt that is bound to fail, no writes of
  * our own that would call for the next one.
  *
+ * When everything is copied the next writer restarts the WAL, unless a reader that began
+ * before is still there; readers that begin later do no harm. Where short readers are
+ * never gone altogether the WAL would grow for ever: an attempt that did not lead to a
+ * restart is followed by one that keeps the write lock a little longer, until old readers
+ * have left.
+ *
  * The write lock is waited for on the loop, so briefly at first: after each miss twice as
  * long, with pauses in which uploads and looks go on.
  */
@@ -27,6 +33,9 @@ struct ckpt_policy {
     int64_t base_off;         /* end of the WAL at the last attempt in this generation */
     bool blocked;             /* that attempt could not copy everything */
     int64_t retry_ms;         /* delay after it */
+
+    bool whole; /* that attempt copied everything, and the WAL did not restart yet */
+    int64_t linger_ms; /* how long the next one keeps writers out after it has copied */
 
     int64_t patience_ms;    /* how long the next attempt waits for the write lock */
     struct mono not_before; /* after a miss; 0: at any time */

@@ -32,6 +32,9 @@
 #define COPY_TRIES 25
 #define COPY_STUCK 10
 
+#define WAL_INDEX_REGION 32768 /* what SQLite maps at a time */
+#define INDEX_TRIES 100        /* a writer needs well under a microsecond */
+
 struct dbconn {
     char *path;
     int fd; /* opened first, closed last */
@@ -53,7 +56,8 @@ dbconn_check_library(struct err *e)
     if (v >= SQLITE_FIXED || v == SQLITE_FIXED_350 || v == SQLITE_FIXED_344)
         return 0;
     return err_set(e, ERR_UNSUPPORTED,
-        "SQLite %s can lose committed pages while checkpoints run (fixed in 3.51.3, 3.50.7 "
+        "SQLite %s can lose committed pages while checkpoints run (fixed in "
+        "3.51.3, 3.50.7 "
         "and 3.44.6); build litestream with its own SQLite or a newer one",
         sqlite3_libversion());
 }
@@ -124,6 +128,39 @@ query_int(sqlite3 *db, const char *sql, int64_t *value, struct err *e, const cha
         rc = sqlite_err(db, rc, e, what);
     sqlite3_finalize(stmt);
     return rc;
+}
+
+/* Bytes of memory that others write to: neither cached nor reordered by the compiler. */
+static void
+copy_shared(uint8_t *to, const volatile uint8_t *from, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        to[i] = from[i];
+}
+
+bool
+dbconn_wal_index(struct dbconn *c, struct wal_index *out)
+{
+    uint8_t header[WAL_INDEX_HEADER_SIZE];
+    void volatile *shared = NULL;
+    sqlite3_file *f = NULL;
+
+    if (sqlite3_file_control(c->reader, "main", SQLITE_FCNTL_FILE_POINTER, &f) !=
+            SQLITE_OK ||
+        f == NULL || f->pMethods == NULL || f->pMethods->iVersion < 2 ||
+        f->pMethods->xShmMap(f, 0, WAL_INDEX_REGION, 0, &shared) != SQLITE_OK ||
+        shared == NULL)
+        return false;
+    for (int i = 0; i < INDEX_TRIES; i++) {
+        /* A writer sets the second copy first: read in the other order. */
+        copy_shared(header, shared, WAL_INDEX_COPY_SIZE);
+        f->pMethods->xShmBarrier(f);
+        copy_shared(header + WAL_INDEX_COPY_SIZE,
+            (const volatile uint8_t *)shared + WAL_INDEX_COPY_SIZE, WAL_INDEX_COPY_SIZE);
+        if (wal_index_decode(header, out))
+            return true;
+    }
+    return false;
 }
 
 /* What every connection of ours needs, the reader and the writer alike. */
@@ -217,7 +254,8 @@ create_helper_tables(sqlite3 *db, struct err *e)
 {
     return exec(db,
         "BEGIN IMMEDIATE;"
-        "CREATE TABLE IF NOT EXISTS _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER);"
+        "CREATE TABLE IF NOT EXISTS _litestream_seq (id INTEGER PRIMARY "
+        "KEY, seq INTEGER);"
         "CREATE TABLE IF NOT EXISTS _litestream_lock (id INTEGER);"
         "COMMIT",
         e, "create helper tables");
@@ -457,8 +495,9 @@ copy_frames(sqlite3 *db, bool *complete, struct err *e)
 }
 
 int
-dbconn_checkpoint(struct dbconn *c, bool *complete, struct err *e)
+dbconn_checkpoint(struct dbconn *c, int64_t linger_ms, bool *complete, struct err *e)
 {
+    const struct timespec linger = { .tv_nsec = linger_ms * 1000000 };
     struct err again;
     int rc;
 
@@ -467,6 +506,8 @@ dbconn_checkpoint(struct dbconn *c, bool *complete, struct err *e)
     rc = exec(c->reader, "ROLLBACK", e, "end read transaction");
     if (rc == 0)
         rc = copy_frames(c->reader, complete, e);
+    if (rc == 0 && *complete && linger_ms > 0)
+        nanosleep(&linger, NULL);
     /* Back before writers may run again, whatever became of the checkpoint. */
     if (begin_read(c, rc == 0 ? e : &again) != 0 && rc == 0)
         rc = err_wrap(e, "take the read lock again");

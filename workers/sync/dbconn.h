@@ -25,6 +25,7 @@
 #include <stdint.h>
 
 #include "common/base/err.h"
+#include "common/wal/wal_index.h"
 
 struct dbconn; /* opaque */
 
@@ -51,6 +52,12 @@ int dbconn_fd(const struct dbconn *c);
 /* True while the file at the path is still the one that is open. */
 bool dbconn_same_file(const struct dbconn *c);
 
+/*
+ * What the wal-index says right now, out of memory that SQLite has mapped: no system
+ * call. False while a writer is at it.
+ */
+bool dbconn_wal_index(struct dbconn *c, struct wal_index *out);
+
 /* Takes the read lock again if it was lost; *lost tells that it had been. */
 int dbconn_hold(struct dbconn *c, bool *lost, struct err *e);
 
@@ -67,9 +74,10 @@ void dbconn_barrier_end(struct dbconn *c);
 /*
  * A PASSIVE checkpoint under the barrier; the read lock is let go and taken again inside.
  * *complete: every frame of the WAL is in the database now. Short readers and a
- * checkpoint of another program are waited for, some 25 ms at most.
+ * checkpoint of another program are waited for, some 25 ms at most; then linger_ms more,
+ * in which readers that keep the WAL from being restarted may end.
  */
-int dbconn_checkpoint(struct dbconn *c, bool *complete, struct err *e);
+int dbconn_checkpoint(struct dbconn *c, int64_t linger_ms, bool *complete, struct err *e);
 
 /* Version gate: ERR_UNSUPPORTED when the linked SQLite has the WAL-reset bug. */
 int dbconn_check_library(struct err *e);

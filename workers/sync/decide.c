@@ -24,7 +24,7 @@ decide_needs_slot(const struct decide_in *in)
            !wal_salt_equal(in->wal_salt, in->mark_salt) && one_restart(in) && !in->sealed;
 }
 
-/* Rows 8 to 10. */
+/* Rows 8 and 9. */
 static enum decide_action
 after_unsealed_restart(const struct decide_in *in, const char **reason)
 {
@@ -44,7 +44,6 @@ after_unsealed_restart(const struct decide_in *in, const char **reason)
                 return DECIDE_RESTARTED;
             break;
         case DECIDE_SLOT_TAIL:
-            return DECIDE_TAIL;
         case DECIDE_SLOT_NEW:
         case DECIDE_SLOT_SHORT:
             break;
@@ -72,9 +71,12 @@ decide(const struct decide_in *in, const char **reason)
         return DECIDE_BUMP_IMAGE;
     }
     if (wal_salt_equal(in->wal_salt, in->mark_salt)) {
-        if (in->wal_size >= in->mark_off)
+        if (in->wal_size < in->mark_off)
+            *reason = "wal truncated by another process";
+        else if (in->committed_end < in->mark_off || in->chain_differs)
+            *reason = "wal rolled back behind the position";
+        else
             return DECIDE_CONTINUE;
-        *reason = "wal truncated by another process";
         return DECIDE_IMAGE;
     }
     if (in->sealed && (one_restart(in) || (in->db_untouched && some_restarts(in))))

@@ -13,20 +13,24 @@
  *   2    WAL absent or shorter than its header, sealed      NOTHING
  *   3    same, not sealed                                   BUMP, then IMAGE
  *   4    header's checksum is wrong                         AGAIN; for too long: as 3
- *   5    salts equal, file reaches O                        CONTINUE
- *   6    salts equal, file shorter than O                   IMAGE
+ *   5    salts equal, file and commits reach O              CONTINUE
+ *   6    salts equal, file shorter than O, fewer frames     IMAGE
+ *        committed, or others than those captured
  *   7    one restart since, sealed; or several, sealed,     RESTARTED
  *        and the database was not touched since
  *   8    one restart, old generation seen to end at O       RESTARTED
- *   9    one restart, committed frames of the old one at O  TAIL, then RESTARTED
- *   10   one restart, anything else                         IMAGE
- *   11   any other salts                                    IMAGE
+ *   9    one restart, anything else                         IMAGE
+ *   10   any other salts                                    IMAGE
  *
  * "One restart" is salt-1 = g1 + 1 modulo 2^32: SQLite adds one each time it restarts,
  * and also each time a TRUNCATE checkpoint finds everything copied, so that several on an
  * idle database look like several restarts. What was committed in between would have been
  * copied into the database: a file that did not change since the seal proves that nothing
  * was.
+ *
+ * A commit of the old generation that still stands at O cannot be captured after a
+ * restart: the wal-index, which told whether it counts, speaks of the new generation. It
+ * may be one whose writer died (see common/wal/wal_index.h).
  */
 #ifndef WORKERS_SYNC_DECIDE_H
 #define WORKERS_SYNC_DECIDE_H
@@ -42,10 +46,10 @@ enum decide_wal {
     DECIDE_WAL_OK,
 };
 
-/* What stands at O after a restart; matters in rows 8 to 10 only. */
+/* What stands at O after a restart; matters in rows 8 and 9 only. */
 enum decide_slot {
     DECIDE_SLOT_END,   /* the file ends at O */
-    DECIDE_SLOT_TAIL,  /* a commit of generation g follows, chain intact */
+    DECIDE_SLOT_TAIL,  /* a commit of generation g follows, chain intact; may count */
     DECIDE_SLOT_OLD,   /* frames of g without a commit or with a broken chain */
     DECIDE_SLOT_NEW,   /* salts of the current generation */
     DECIDE_SLOT_OTHER, /* older than g */
@@ -62,6 +66,8 @@ struct decide_in {
     int64_t mark_off;          /* O */
     struct wal_salt wal_salt;  /* h */
     int64_t wal_size;          /* bytes of the file */
+    int64_t committed_end;     /* of generation h, by the wal-index */
+    bool chain_differs;        /* what is committed up to O is not what was captured */
     enum decide_slot slot;
     int64_t new_end; /* end of the valid frames of h, uncommitted ones included; read
                         after the slot */
@@ -73,7 +79,6 @@ enum decide_action {
     DECIDE_AGAIN,
     DECIDE_CONTINUE,
     DECIDE_RESTARTED,
-    DECIDE_TAIL,
     DECIDE_IMAGE,
     DECIDE_BUMP_IMAGE,
 };

@@ -139,7 +139,7 @@ engine_close(struct engine *eng)
     eng->db = NULL;
     sys_close(&eng->lock_fd);
     eng->sealed = false;
-    eng->scan_started = false;
+    eng->rest.set = false;
     eng->torn_since = (struct mono){ 0 };
 }
 
@@ -219,7 +219,6 @@ engine_rebase(struct engine *eng, uint64_t txid, struct err *e)
     eng->txid = eng->start_txid = txid;
     eng->mark = (struct mark){ 0 };
     eng->sealed = false;
-    eng->scan_started = false;
     eng->image_reason = "database behind replica";
     engine_set_floor(eng, txid);
     return 0;
@@ -284,11 +283,20 @@ engine_checkpoint(struct engine *eng, struct engine_checkpoint *out, struct err 
     rc = seal(eng, &out->sealed, &sealed, e);
     if (rc == 0 && sealed) {
         out->ran = true;
-        rc = dbconn_checkpoint(eng->db, &out->complete, e);
-        eng->sealed =
-            rc == 0 && out->complete && fstat(dbconn_fd(eng->db), &eng->db_at_seal) == 0;
+        rc = dbconn_checkpoint(eng->db, eng->policy.linger_ms, &out->complete, e);
+        /*
+         * Complete or not: everything is captured, and the read lock was taken again
+         * before any writer moved. If it is on slot 0 (somebody else copied the rest)
+         * nothing more can be copied; on another slot nobody can restart the WAL.
+         */
+        eng->sealed = rc == 0 && fstat(dbconn_fd(eng->db), &eng->db_at_seal) == 0;
     }
     dbconn_barrier_end(eng->db);
+    if (rc == ERR_BUSY) { /* another program checkpoints right now */
+        out->ran = false;
+        ckpt_policy_missed(&eng->policy, mono_now());
+        return 0;
+    }
     ckpt_policy_done(&eng->policy, out->complete, eng->mark.place.off, mono_now());
     return rc != 0 ? err_wrap(e, "checkpoint") : 0;
 }

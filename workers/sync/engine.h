@@ -43,6 +43,8 @@ struct engine_report {
     int64_t wal_bytes; /* of the WAL that went into it */
     bool more;         /* the limit was reached: sync again at once */
     int64_t again_ms;  /* > 0: the WAL was in motion, look again after this time */
+    int64_t peek_ms;   /* > 0: all is captured, but a commit may be under way, which makes
+                          no event: look again after this time */
     bool replaced;     /* the database or its WAL is another file now: close and open */
 };
 

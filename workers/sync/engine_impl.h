@@ -52,8 +52,7 @@ struct engine {
     struct mono torn_since; /* 0: the header is whole */
 
     struct wal_scan *scan;
-    bool scan_started;     /* from the mark, no commit found so far */
-    struct look_seen seen; /* what that scan ended on */
+    struct look_rest rest; /* what stands behind the mark and does not count */
     struct ckpt_policy policy;
 
     /* the file being written */
@@ -78,16 +77,11 @@ bool engine_same_wal(const struct engine *eng);
  */
 
 /* What was committed behind the mark, at most `limit` bytes of WAL (0: no limit). */
-int engine_plan_increment(struct engine *eng, const struct wal_header *h, int64_t limit,
-    bool *any, struct err *e);
-
-/* What the previous generation still holds behind the mark. */
-int engine_plan_tail(
-    struct engine *eng, const struct wal_header *h, bool *any, struct err *e);
+int engine_plan_increment(
+    struct engine *eng, const struct look *l, int64_t limit, bool *any, struct err *e);
 
 /* The whole database: frames of the current generation, the rest from the file. */
-int engine_plan_image(
-    struct engine *eng, const struct wal_header *h, const char *reason, struct err *e);
+int engine_plan_image(struct engine *eng, const struct look *l, struct err *e);
 
 /*
  * Writes the planned file, large ones on a job thread with SYNC_MAY_JOB, and moves the

@@ -20,7 +20,6 @@ plan_begin(struct engine *eng, const struct wal_header *h)
         .owner = eng->owner,
         .wal_fd = eng->wal_fd,
         .wal_salt = h->salt,
-        .wal_now = h->salt,
         .db_fd = -1,
         .prev_commit = eng->commit };
     eng->plan.header = (struct ltx_header){ .flags = LTX_FLAG_NO_CHECKSUM,
@@ -48,37 +47,53 @@ plan_txid(struct engine *eng, uint64_t txid)
     eng->plan.header.min_txid = eng->plan.header.max_txid = txid;
 }
 
+/*
+ * Committed frames did not read as valid: the WAL was restarted meanwhile, or what is in
+ * the file is not what was captured and written behind it.
+ */
+static int
+unreadable(struct engine *eng, const struct wal_header *h, int64_t off, struct err *e)
+{
+    struct wal_header now;
+    int rc = wal_read_header(eng->wal_fd, &now, e);
+
+    if (rc != 0 && rc != ERR_NOT_FOUND && rc != ERR_AGAIN)
+        return rc;
+    if (rc != 0 || !wal_salt_equal(now.salt, h->salt))
+        return err_set(e, ERR_MOVED, "the WAL was restarted while it was read");
+    return err_set(
+        e, ERR_CORRUPT, "frame at offset %lld of the WAL is damaged", (long long)off);
+}
+
 /* What was committed behind the mark; *any is false when nothing was. */
 int
-engine_plan_increment(struct engine *eng, const struct wal_header *h, int64_t limit,
-    bool *any, struct err *e)
+engine_plan_increment(
+    struct engine *eng, const struct look *l, int64_t limit, bool *any, struct err *e)
 {
+    struct wal_range range = { eng->mark.place, l->n_frames, limit };
+    int64_t end = wal_size_of(l->h.page_size, l->n_frames);
     struct wal_scan_result res;
     int rc;
 
     *any = false;
-    if (!eng->scan_started)
-        wal_scan_start(eng->scan, h, eng->mark.place);
-    eng->scan_started = true;
-    rc = wal_scan_run(eng->scan, eng->wal_fd, limit, NULL, &res, e);
-    if (rc == 0 && res.n_commits == 0) {
-        int64_t end = res.valid_end.off;
-
-        /* What is remembered must have been judged: look at it, then scan once more. When
-         * there are more frames by then, the one at the old end will not change any more
-         * and tells nothing of the commit that follows. */
-        look_remember(eng->wal_fd, eng->mark.place.off, end, h->page_size, &eng->seen);
-        rc = wal_scan_run(eng->scan, eng->wal_fd, limit, NULL, &res, e);
-        if (res.valid_end.off != end)
-            eng->seen.set = false;
-    }
-    if (rc != 0)
-        return err_wrap(e, "read WAL");
-    if (res.n_commits == 0) {
-        wal_scan_trim(eng->scan);
+    if (eng->mark.place.off == end) {
+        eng->report.peek_ms =
+            look_again_ms(eng->wal_fd, &eng->mark, &eng->rest, mono_now());
         return 0;
     }
-    plan_begin(eng, h);
+    rc = wal_scan_run(eng->scan, eng->wal_fd, &l->h, &range, NULL, &res, e);
+    if (rc != 0)
+        return err_wrap(e, "read WAL");
+    if (res.end.off != end && !res.limited) {
+        rc = unreadable(eng, &l->h, res.valid_end.off, e);
+        if (rc == ERR_CORRUPT) {
+            eng->image_reason = "wal does not continue what was captured";
+            eng->report.more = true;
+            rc = 0;
+        }
+        return rc;
+    }
+    plan_begin(eng, &l->h);
     plan_frames(eng, &res, eng->mark.place.off);
     plan_txid(eng, eng->txid + 1);
     eng->next = eng->mark;
@@ -88,46 +103,19 @@ engine_plan_increment(struct engine *eng, const struct wal_header *h, int64_t li
     return 0;
 }
 
-/* What the previous generation still holds behind the mark. */
-int
-engine_plan_tail(struct engine *eng, const struct wal_header *h, bool *any, struct err *e)
-{
-    struct wal_header old = *h;
-    struct wal_scan_result res;
-    int rc;
-
-    *any = false;
-    old.salt = eng->mark.salt;
-    old.big_endian = eng->mark.big_endian;
-    wal_scan_start(eng->scan, &old, eng->mark.place);
-    rc = wal_scan_run(eng->scan, eng->wal_fd, 0, NULL, &res, e);
-    if (rc != 0)
-        return err_wrap(e, "read WAL");
-    if (res.n_commits == 0) /* it moved since the look */
-        return err_set(e, ERR_MOVED, "the WAL changed while it was read");
-    plan_begin(eng, h);
-    eng->plan.wal_salt = eng->mark.salt;
-    plan_frames(eng, &res, eng->mark.place.off);
-    plan_txid(eng, eng->txid + 1);
-    eng->next = mark_at_start(h);
-    eng->report.more = true; /* the new generation comes next */
-    *any = true;
-    return 0;
-}
-
 /* The whole database: frames of the current generation, the rest from the file. */
 int
-engine_plan_image(
-    struct engine *eng, const struct wal_header *h, const char *reason, struct err *e)
+engine_plan_image(struct engine *eng, const struct look *l, struct err *e)
 {
-    struct wal_place start = { WAL_HEADER_SIZE, h->sum };
+    const struct wal_header *h = &l->h;
+    struct wal_range range = { { WAL_HEADER_SIZE, h->sum }, l->n_frames, 0 };
     uint32_t page_size = dbconn_page_size(eng->db);
     struct wal_scan_result res;
     int rc;
 
-    eng->scan_started = false;
-    wal_scan_start(eng->scan, h, start);
-    rc = wal_scan_run(eng->scan, eng->wal_fd, 0, NULL, &res, e);
+    rc = wal_scan_run(eng->scan, eng->wal_fd, h, &range, NULL, &res, e);
+    if (rc == 0 && res.end.off != wal_size_of(page_size, l->n_frames))
+        rc = unreadable(eng, h, res.valid_end.off, e);
     if (rc != 0)
         return err_wrap(e, "read WAL");
     plan_begin(eng, h);
@@ -144,7 +132,7 @@ engine_plan_image(
     eng->next = mark_at_start(h);
     eng->next.place = res.end;
     eng->report.image = true;
-    eng->report.reason = reason;
+    eng->report.reason = l->reason;
     return 0;
 }
 
@@ -172,9 +160,8 @@ commit_plan(struct engine *eng)
     if (h->wal_size > 0)
         ckpt_policy_captured(&eng->policy);
     eng->mark = eng->next;
-    eng->seen.set = false;
+    eng->rest.set = false;
     eng->sealed = false;
-    eng->scan_started = false;
     eng->image_reason = NULL;
     eng->moved_in_row = 0;
     eng->report.wrote = true;
@@ -192,7 +179,6 @@ commit_plan(struct engine *eng)
 int
 engine_plan_failed(struct engine *eng, int rc, struct err *e)
 {
-    eng->scan_started = false;
     if (rc == ERR_MOVED && ++eng->moved_in_row <= MOVED_LIMIT) {
         eng->report = (struct engine_report){ .again_ms = 1 };
         return 0;

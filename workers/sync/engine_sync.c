@@ -40,20 +40,18 @@ db_untouched(const struct engine *eng)
 static int
 take_look(struct engine *eng, struct look *l, struct err *e)
 {
-    bool scan_used = false;
+    struct wal_index index;
     struct look_in in = { .wal_fd = eng->wal_fd,
+        .index = dbconn_wal_index(eng->db, &index) ? &index : NULL,
         .mark = &eng->mark,
         .sealed = eng->sealed,
         .db_untouched = db_untouched(eng),
         .torn_too_long =
             eng->torn_since.ns != 0 && mono_since_ms(eng->torn_since) >= TORN_LIMIT_MS,
         .page_size = dbconn_page_size(eng->db),
-        .scan = eng->scan,
-        .scan_used = &scan_used };
+        .scan = eng->scan };
     int rc = look_at_wal(&in, l, e);
 
-    if (scan_used)
-        eng->scan_started = false;
     if (rc != 0)
         return err_wrap(e, "look at WAL");
     if (l->action != DECIDE_AGAIN)
@@ -85,25 +83,21 @@ prove_mark(struct engine *eng, struct look *l, struct err *e)
     return 0;
 }
 
-/* A tail of the previous generation needs the chain at the mark, which a start lacks. */
+/*
+ * Right after a start the WAL was restarted, and the old generation seems to end at the
+ * mark: the frame before it must still be what the newest local file says.
+ */
 static int
-prove_tail(struct engine *eng, const struct look *l, struct err *e)
+prove_end(struct engine *eng, struct look *l, struct err *e)
 {
-    struct wal_frame before;
-    int rc;
+    bool same;
+    int rc = position_verify_end(eng->opt.meta, &eng->found, eng->wal_fd, &same, e);
 
-    if (eng->mark.proven)
-        return 0;
-    rc = wal_read_frame(eng->wal_fd,
-        eng->mark.place.off - wal_frame_size(dbconn_page_size(eng->db)), &before, e);
-    if (rc == 0 && !wal_salt_equal(before.salt, eng->mark.salt))
-        rc = err_set(e, ERR_MOVED, "the WAL changed while it was read");
-    if (rc != 0)
-        return rc;
-    eng->mark.place.sum = before.sum;
-    eng->mark.big_endian = l->h.big_endian;
-    eng->mark.proven = true;
-    return 0;
+    if (rc == 0 && !same) {
+        l->action = DECIDE_IMAGE;
+        l->reason = "wal differs from the local ltx files";
+    }
+    return rc;
 }
 
 static void
@@ -111,8 +105,7 @@ enter_generation(struct engine *eng, const struct wal_header *h)
 {
     eng->mark = mark_at_start(h);
     eng->sealed = false;
-    eng->scan_started = false;
-    eng->seen.set = false;
+    eng->rest.set = false;
     ckpt_policy_restarted(&eng->policy);
 }
 
@@ -130,6 +123,7 @@ image_possible(struct engine *eng, unsigned flags)
 static int
 make_wal(struct engine *eng, struct look *l, struct err *e)
 {
+    struct wal_index index;
     int rc = dbconn_bump(eng->db, e);
 
     if (rc == 0 && !engine_same_wal(eng))
@@ -138,7 +132,12 @@ make_wal(struct engine *eng, struct look *l, struct err *e)
         rc = engine_open_wal(eng, e);
     if (rc == 0 && eng->wal_fd < 0)
         rc = err_set(e, ERR_NOT_FOUND, "%s was not created", eng->wal_path);
-    return rc != 0 ? rc : wal_read_header(eng->wal_fd, &l->h, e);
+    if (rc == 0)
+        rc = wal_read_header(eng->wal_fd, &l->h, e);
+    if (rc == 0 && (!dbconn_wal_index(eng->db, &index) ||
+                       !wal_index_committed(&index, &l->h, &l->n_frames)))
+        rc = err_set(e, ERR_MOVED, "the WAL was restarted while it was read");
+    return rc;
 }
 
 /* Turns a look into a plan. *any: there is something to write. */
@@ -157,12 +156,9 @@ make_plan(struct engine *eng, struct look *l, unsigned flags, bool *any, struct 
         return 0;
     case DECIDE_RESTARTED:
         enter_generation(eng, &l->h);
-        return engine_plan_increment(eng, &l->h, limit, any, e);
+        return engine_plan_increment(eng, l, limit, any, e);
     case DECIDE_CONTINUE:
-        return engine_plan_increment(eng, &l->h, limit, any, e);
-    case DECIDE_TAIL:
-        rc = prove_tail(eng, l, e);
-        return rc != 0 ? rc : engine_plan_tail(eng, &l->h, any, e);
+        return engine_plan_increment(eng, l, limit, any, e);
     case DECIDE_BUMP_IMAGE:
     case DECIDE_IMAGE:
         if (!image_possible(eng, flags))
@@ -170,7 +166,7 @@ make_plan(struct engine *eng, struct look *l, unsigned flags, bool *any, struct 
         if (l->action == DECIDE_BUMP_IMAGE)
             rc = make_wal(eng, l, e);
         if (rc == 0)
-            rc = engine_plan_image(eng, &l->h, l->reason, e);
+            rc = engine_plan_image(eng, l, e);
         *any = rc == 0;
         return rc;
     }
@@ -208,6 +204,8 @@ engine_sync_once(struct engine *eng, unsigned flags, struct err *e)
     }
     if (rc == 0 && l.action == DECIDE_CONTINUE && !eng->mark.proven)
         rc = prove_mark(eng, &l, e);
+    if (rc == 0 && l.action == DECIDE_RESTARTED && !eng->mark.proven)
+        rc = prove_end(eng, &l, e);
     if (rc != 0)
         return ENGINE_FAILED;
     want_image(eng, &l);
@@ -240,9 +238,12 @@ engine_sync(struct engine *eng, bool limited, bool may_job, struct engine_report
 bool
 engine_has_news(struct engine *eng)
 {
+    struct wal_index index;
+
     if (eng->db == NULL || eng->job != NULL)
         return false;
     if (eng->image_reason != NULL || !dbconn_same_file(eng->db) || !engine_same_wal(eng))
         return true;
-    return look_has_news(eng->wal_fd, &eng->mark, eng->sealed, &eng->seen);
+    return look_has_news(eng->wal_fd, dbconn_wal_index(eng->db, &index) ? &index : NULL,
+        &eng->mark, eng->sealed, &eng->rest);
 }

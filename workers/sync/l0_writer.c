@@ -267,7 +267,7 @@ check_header(const struct l0_run *r, struct err *e)
     if (r->plan->last_frame_no == 0)
         return 0;
     rc = wal_read_header(r->plan->wal_fd, &h, e);
-    if (rc == 0 && wal_salt_equal(h.salt, r->plan->wal_now))
+    if (rc == 0 && wal_salt_equal(h.salt, r->plan->wal_salt))
         return 0;
     return err_set(e, ERR_MOVED, "the WAL was restarted while it was read");
 }

@@ -31,7 +31,6 @@ struct l0_plan {
     struct ltx_header header; /* min = max; page size and commit as they will be */
     int wal_fd;               /* -1: no frame is used */
     struct wal_salt wal_salt; /* generation the frames belong to */
-    struct wal_salt wal_now;  /* generation the WAL header must still name at the end */
     struct wal_pagemap *map;  /* borrowed; NULL: no frame is used */
     uint32_t last_frame_no;   /* frames behind it are not committed */
     int db_fd;                /* full image: the database; -1: increment */

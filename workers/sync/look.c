@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <sys/stat.h>
 
-#include "common/base/mem.h"
 #include "common/base/sys.h"
-#include "common/crc64/crc64.h"
+
+/* Between looks for a commit under way: a part of the time that it takes already. */
+#define REST_AGE_PART 16
+#define REST_WAIT_MAX_MS 250
 
 struct mark
 mark_at_start(const struct wal_header *h)
@@ -55,6 +57,7 @@ classify_slot(
     const struct look_in *in, const struct look *l, struct decide_in *d, struct err *e)
 {
     struct wal_header old = old_header(&l->h, in->mark);
+    struct wal_range range = { .last_frame_no = WAL_SCAN_ALL };
     struct wal_scan_result res;
     struct wal_place place;
     struct wal_frame at;
@@ -79,9 +82,8 @@ classify_slot(
         d->slot = DECIDE_SLOT_NEW; /* frames that cannot be judged: no proof */
         return 0;
     }
-    *in->scan_used = true;
-    wal_scan_start(in->scan, &old, place);
-    rc = wal_scan_run(in->scan, in->wal_fd, 0, NULL, &res, e);
+    range.from = place;
+    rc = wal_scan_run(in->scan, in->wal_fd, &old, &range, NULL, &res, e);
     d->slot = rc == 0 && res.n_commits > 0 ? DECIDE_SLOT_TAIL : DECIDE_SLOT_OLD;
     return rc;
 }
@@ -93,12 +95,9 @@ find_new_end(
     const struct look_in *in, const struct look *l, struct decide_in *d, struct err *e)
 {
     struct wal_scan_result res;
-    struct wal_place start = { WAL_HEADER_SIZE, l->h.sum };
-    int rc;
+    struct wal_range all = { { WAL_HEADER_SIZE, l->h.sum }, WAL_SCAN_ALL, 0 };
+    int rc = wal_scan_run(in->scan, in->wal_fd, &l->h, &all, NULL, &res, e);
 
-    *in->scan_used = true;
-    wal_scan_start(in->scan, &l->h, start);
-    rc = wal_scan_run(in->scan, in->wal_fd, 0, NULL, &res, e);
     d->new_end = res.valid_end.off;
     return rc;
 }
@@ -131,6 +130,22 @@ read_header(
     return 0;
 }
 
+/* The wal-index says how much of this generation is committed. */
+static void
+read_index(const struct look_in *in, struct look *out, struct decide_in *d)
+{
+    const struct mark *m = in->mark;
+
+    if (in->index == NULL || !wal_index_committed(in->index, &out->h, &out->n_frames)) {
+        d->wal = DECIDE_WAL_TORN;
+        return;
+    }
+    d->committed_end = wal_size_of(in->page_size, out->n_frames);
+    d->chain_differs = m->proven && wal_salt_equal(out->h.salt, m->salt) &&
+                       out->n_frames > 0 && d->committed_end == m->place.off &&
+                       !wal_sum_equal(in->index->sum, m->place.sum);
+}
+
 int
 look_at_wal(const struct look_in *in, struct look *out, struct err *e)
 {
@@ -151,6 +166,12 @@ look_at_wal(const struct look_in *in, struct look *out, struct err *e)
         out->page_size_differs = true;
         return 0;
     }
+    if (d.wal == DECIDE_WAL_OK)
+        read_index(in, out, &d);
+    /* All of this generation is captured, whatever a writer makes of the next one. */
+    if (d.wal == DECIDE_WAL_TORN && in->sealed && in->mark->set &&
+        wal_salt_equal(out->h.salt, in->mark->salt))
+        return 0;
     if (decide_needs_slot(&d)) {
         rc = classify_slot(in, out, &d, e);
         if (rc == 0)
@@ -166,53 +187,69 @@ look_at_wal(const struct look_in *in, struct look *out, struct err *e)
     return 0;
 }
 
-/* Checksum of up to n bytes at off and how many there are; SIZE_MAX: they cannot be read.
- */
-static size_t
-peek(int fd, int64_t off, size_t n, uint64_t *crc)
+/* Is there a frame at the mark that may become part of a commit? */
+static bool
+unfinished_at(int wal_fd, const struct mark *mark)
 {
-    uint8_t *bytes = mem_new(n);
+    struct wal_salt none = { 0,
+        0 }; /* until the checksums are recomputed at the commit */
+    struct wal_frame f;
     struct err e;
-    size_t got;
 
-    if (sys_pread(fd, bytes, n, off, &got, &e) != 0)
-        got = SIZE_MAX;
-    else
-        *crc = crc64_update(0, bytes, got);
-    mem_free(bytes);
-    return got;
-}
-
-void
-look_remember(int wal_fd, int64_t mark_off, int64_t end_off, uint32_t page_size,
-    struct look_seen *seen)
-{
-    *seen = (struct look_seen){ .mark_off = mark_off,
-        .end_off = end_off,
-        .frame_size = (size_t)wal_frame_size(page_size) };
-    seen->mark_size = peek(wal_fd, mark_off, WAL_FRAME_HEADER_SIZE, &seen->mark_crc);
-    seen->end_size = peek(wal_fd, end_off, seen->frame_size, &seen->end_crc);
-    seen->set = seen->mark_size != SIZE_MAX && seen->end_size != SIZE_MAX;
+    return wal_read_frame(wal_fd, mark->place.off, &f, &e) == 0 &&
+           (wal_salt_equal(f.salt, mark->salt) || wal_salt_equal(f.salt, none));
 }
 
 static bool
-unchanged(int wal_fd, const struct look_seen *seen)
+same_file_state(const struct look_rest *rest, const struct stat *st)
 {
-    uint64_t crc = 0;
+    return rest->size == st->st_size && rest->mtime.tv_sec == st->st_mtim.tv_sec &&
+           rest->mtime.tv_nsec == st->st_mtim.tv_nsec;
+}
 
-    if (peek(wal_fd, seen->mark_off, WAL_FRAME_HEADER_SIZE, &crc) != seen->mark_size ||
-        crc != seen->mark_crc)
-        return false;
-    return peek(wal_fd, seen->end_off, seen->frame_size, &crc) == seen->end_size &&
-           crc == seen->end_crc;
+int64_t
+look_again_ms(
+    int wal_fd, const struct mark *mark, struct look_rest *rest, struct mono now)
+{
+    bool known = rest->set && rest->mark_off == mark->place.off;
+    struct mono began = known ? rest->began : now;
+    int64_t wait_ms;
+    struct stat st;
+
+    if (!unfinished_at(wal_fd, mark) || fstat(wal_fd, &st) != 0) {
+        rest->set = false;
+        return 0;
+    }
+    if (!known || !same_file_state(rest, &st))
+        *rest = (struct look_rest){ .set = true,
+            .mark_off = mark->place.off,
+            .size = st.st_size,
+            .mtime = st.st_mtim,
+            .began = began,
+            .moved = now };
+    rest->given_up = now.ns - rest->moved.ns >= LOOK_REST_MS * INT64_C(1000000);
+    if (rest->given_up)
+        return 0;
+    wait_ms = (now.ns - rest->began.ns) / 1000000 / REST_AGE_PART;
+    return wait_ms < 1 ? 1 : wait_ms < REST_WAIT_MAX_MS ? wait_ms : REST_WAIT_MAX_MS;
+}
+
+/* Nothing moved since it was given up. */
+static bool
+at_rest(int wal_fd, const struct mark *mark, const struct look_rest *rest)
+{
+    struct stat st;
+
+    return rest->set && rest->given_up && rest->mark_off == mark->place.off &&
+           fstat(wal_fd, &st) == 0 && same_file_state(rest, &st);
 }
 
 bool
-look_has_news(
-    int wal_fd, const struct mark *mark, bool sealed, const struct look_seen *seen)
+look_has_news(int wal_fd, const struct wal_index *index, const struct mark *mark,
+    bool sealed, const struct look_rest *rest)
 {
     struct wal_header h;
-    struct wal_frame f;
+    uint32_t n_frames;
     struct err e;
     int rc;
 
@@ -225,8 +262,10 @@ look_has_news(
         return !sealed;
     if (rc != 0 || !mark->proven || !wal_salt_equal(h.salt, mark->salt))
         return true;
-    if (seen->set && seen->mark_off == mark->place.off)
-        return !unchanged(wal_fd, seen);
-    rc = wal_read_frame(wal_fd, mark->place.off, &f, &e);
-    return rc == 0 ? wal_salt_equal(f.salt, mark->salt) : rc != ERR_END;
+    if (index == NULL || !wal_index_committed(index, &h, &n_frames))
+        return !sealed;
+    if (wal_size_of(h.page_size, n_frames) != mark->place.off ||
+        (n_frames > 0 && !wal_sum_equal(index->sum, mark->place.sum)))
+        return true;
+    return unfinished_at(wal_fd, mark) && !at_rest(wal_fd, mark, rest);
 }

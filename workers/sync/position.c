@@ -132,6 +132,7 @@ compare_range(struct compare *c, struct ltx_decoder *dec, bool *same, struct err
 {
     const struct ltx_header *h = ltx_decoder_header(dec);
     struct wal_scan_result res;
+    struct wal_range range;
     int rc;
 
     if (h->wal_offset != c->place.off || h->page_size != c->wh->page_size) {
@@ -140,8 +141,8 @@ compare_range(struct compare *c, struct ltx_decoder *dec, bool *same, struct err
     }
     if (h->wal_size == 0)
         return 0;
-    wal_scan_start(c->scan, c->wh, c->place);
-    rc = wal_scan_run(c->scan, c->wal_fd, h->wal_size, NULL, &res, e);
+    range = (struct wal_range){ c->place, WAL_SCAN_ALL, h->wal_size };
+    rc = wal_scan_run(c->scan, c->wal_fd, c->wh, &range, NULL, &res, e);
     if (rc != 0)
         return rc;
     *same = res.n_commits > 0 && res.end.off == h->wal_offset + h->wal_size &&

@@ -67,8 +67,8 @@ apply_pages(struct replay *r, struct ltx_decoder *dec, uint32_t old_commit, bool
     if (full && n != h->commit)
         return wrong(h->min_txid, "not a full image", n, h->commit);
     if (h->commit > old_commit && n_growth != h->commit - old_commit)
-        return wrong(
-            h->min_txid, "pages of a growth are missing", n_growth, h->commit - old_commit);
+        return wrong(h->min_txid, "pages of a growth are missing", n_growth,
+            h->commit - old_commit);
     if (n == h->commit)
         r->n_images++;
     return true;

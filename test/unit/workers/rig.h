@@ -20,7 +20,7 @@ struct rig {
     uv_loop_t loop;
     struct engine_options opt;
     struct engine *eng; /* NULL between two lives of the daemon */
-    const char *db, *meta, *l0_dir;
+    const char *db, *meta, *l0_dir, *truth;
     struct app *app[RIG_APPS];
     struct replay replay;
 
@@ -34,8 +34,8 @@ struct rig {
 void rig_start(struct rig *r);
 void rig_stop(struct rig *r);
 
-/* A life of the daemon begins, ends. */
-void rig_open(struct rig *r);
+/* A life of the daemon begins, ends. False: a writer is in the way (ERR_BUSY). */
+bool rig_open(struct rig *r);
 void rig_close(struct rig *r);
 
 /* One engine_sync with its job, if any; report and err are set. */

@@ -80,6 +80,28 @@ Test(checkpoint_policy, after_a_restart_of_the_wal_counting_begins_anew)
     cr_assert(ckpt_policy_due(&p, size_of(1000), PS, at(10)));
 }
 
+Test(checkpoint_policy, one_that_lets_nobody_restart_makes_the_next_ones_linger)
+{
+    static const int64_t lingers[] = { 0, 2, 4, 8, 16, 32, 32 };
+    struct ckpt_policy p = fresh();
+
+    for (size_t i = 0; i < sizeof(lingers) / sizeof(lingers[0]); i++) {
+        ckpt_policy_captured(&p);
+        ckpt_policy_done(&p, true, size_of(1500), at(0));
+        cr_assert_eq(p.linger_ms, lingers[i]);
+    }
+    ckpt_policy_restarted(&p);
+    cr_assert_eq(p.linger_ms, 24);
+    ckpt_policy_done(&p, true, size_of(1500), at(0)); /* the first since the restart */
+    cr_assert_eq(p.linger_ms, 24);
+    ckpt_policy_done(&p, false, size_of(1500), at(0));
+    ckpt_policy_done(&p, true, size_of(1500), at(0));
+    cr_assert_eq(p.linger_ms, 24);
+    for (int i = 0; i < 20; i++)
+        ckpt_policy_restarted(&p);
+    cr_assert_leq(p.linger_ms, 3);
+}
+
 Test(checkpoint_policy, a_blocked_one_backs_off_to_a_minute)
 {
     struct ckpt_policy p = fresh();

@@ -18,6 +18,7 @@ base(void)
         .mark_off = O,
         .wal_salt = g,
         .wal_size = O,
+        .committed_end = O,
         .slot = DECIDE_SLOT_END,
         .new_end = WAL_HEADER_SIZE,
         .frame_size = FRAME };
@@ -77,6 +78,20 @@ Test(decide, the_same_generation_goes_on_while_the_file_reaches_the_position)
     expect(&in, DECIDE_IMAGE);
 }
 
+Test(decide, a_position_behind_the_last_commit_was_rolled_back)
+{
+    struct decide_in in = base();
+
+    in.wal_size = O + 5 * FRAME;
+    in.committed_end = O + FRAME;
+    expect(&in, DECIDE_CONTINUE);
+    in.committed_end = O - FRAME;
+    expect(&in, DECIDE_IMAGE);
+    in.committed_end = O;
+    in.chain_differs = true;
+    expect(&in, DECIDE_IMAGE);
+}
+
 Test(decide, one_restart_of_a_sealed_wal_goes_on_at_its_start)
 {
     struct decide_in in = base();
@@ -129,7 +144,7 @@ Test(decide, several_restarts_of_a_sealed_wal_are_fine_when_the_database_was_not
     expect(&in, DECIDE_IMAGE);
 }
 
-/* Rows 8 to 10: every kind of slot, near and far ends of the new generation. */
+/* Rows 8 and 9: every kind of slot, near and far ends of the new generation. */
 Test(decide, an_unsealed_restart_needs_proof_that_the_old_wal_ended_at_the_position)
 {
     static const struct {
@@ -139,7 +154,7 @@ Test(decide, an_unsealed_restart_needs_proof_that_the_old_wal_ended_at_the_posit
         { DECIDE_SLOT_END, DECIDE_RESTARTED, DECIDE_IMAGE },
         { DECIDE_SLOT_OLD, DECIDE_RESTARTED, DECIDE_IMAGE },
         { DECIDE_SLOT_OTHER, DECIDE_RESTARTED, DECIDE_IMAGE },
-        { DECIDE_SLOT_TAIL, DECIDE_TAIL, DECIDE_IMAGE },
+        { DECIDE_SLOT_TAIL, DECIDE_IMAGE, DECIDE_IMAGE },
         { DECIDE_SLOT_NEW, DECIDE_IMAGE, DECIDE_IMAGE },
         { DECIDE_SLOT_SHORT, DECIDE_IMAGE, DECIDE_IMAGE },
     };

@@ -21,7 +21,7 @@ with_table(void)
                      "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n"
                      " WHERE i < 50) INSERT INTO t SELECT i, noise(i, 700) FROM n"),
         0);
-    rig_open(&r);
+    cr_assert(rig_open(&r));
     cr_assert(rig_sync(&r));
     cr_assert(rig_equal(&r));
 }
@@ -67,16 +67,16 @@ Test(engine, seals_a_commit_that_lies_over_a_longer_rolled_back_spill)
 Test(engine, does_not_capture_a_commit_whose_writer_died_before_it_counted)
 {
     app_die_at(r.app[0], APP_WAL_SYNC, 1);
-    cr_assert_eq(app_sql(r.app[0], "UPDATE t SET b = noise(30, 700) WHERE id < 9"),
-        APP_DIED);
+    cr_assert_eq(
+        app_sql(r.app[0], "UPDATE t SET b = noise(30, 700) WHERE id < 9"), APP_DIED);
     done();
 }
 
 Test(engine, captures_what_overwrites_a_commit_that_never_counted)
 {
     app_die_at(r.app[0], APP_WAL_SYNC, 1);
-    cr_assert_eq(app_sql(r.app[0], "UPDATE t SET b = noise(30, 700) WHERE id < 9"),
-        APP_DIED);
+    cr_assert_eq(
+        app_sql(r.app[0], "UPDATE t SET b = noise(30, 700) WHERE id < 9"), APP_DIED);
     cr_assert(rig_sync(&r));
     for (int i = 1; i < 12; i++) {
         cr_assert_eq(
