@@ -87,6 +87,12 @@ cfg_replica_from_url(const char *url, const struct config_options *options,
     return 0;
 }
 
+const struct config *
+cfg_replica_config(struct cfg_replica *r)
+{
+    return container_of(r, struct lone_replica, r)->c;
+}
+
 void
 cfg_replica_free(struct cfg_replica *r)
 {

@@ -311,6 +311,9 @@ int cfg_replica_from_url(const char *url, const struct config_options *options,
     struct cfg_replica **out, struct err *e);
 void cfg_replica_free(struct cfg_replica *r);
 
+/* The configuration behind such a replica, for its notices; lives as long. */
+const struct config *cfg_replica_config(struct cfg_replica *r);
+
 /*
  * A database that is added while we run: `replica` settings of the top level of c apply,
  * and what c says for all databases. The result is a configuration of its own with one

@@ -154,6 +154,8 @@ need_db(struct missing *m, const struct config *c, const struct cfg_db *db)
     const char *name = db->path[0] != '\0' ? db->path : db->dir;
     const char *field = arena_printf(m->scratch, "dbs[%s].", name);
 
+    if (!db->enabled)
+        return;
     need_keys(m, c, CFG_DB, db, &db->obj, field);
     if (db->n_replicas > 1)
         need(m, CFG_F_MULTI_REPLICA, db->replicas[1].obj.line, field, "replicas",

@@ -17,7 +17,7 @@
  * ERR_UNSUPPORTED for the first key of the file that would need a feature outside of the
  * mask: file, line, key, value, what is missing and what to do. A key that says what
  * holds without it ("socket.enabled: false", a default, an empty string) is fine.
- * CFG_F_CORE is always there.
+ * A database that is switched off asks for nothing. CFG_F_CORE is always there.
  */
 int cfg_require_features(const struct config *c, uint64_t built, struct err *e);
 

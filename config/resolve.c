@@ -217,9 +217,29 @@ finish_s3(const struct making *m)
         r->region = "us-east-1";
 }
 
+/* A secret that neither a key nor a file gives comes from a variable. */
+static void
+secret_by_env(struct build *b, const char *file, const char *name, struct secret *out)
+{
+    const char *value =
+        file[0] == '\0' && !secret_is_set(out) && b->env != NULL ? b->env(name) : NULL;
+
+    if (value != NULL && value[0] != '\0')
+        secret_set(out, value);
+}
+
 static void
 finish_oss(struct build *b, struct cfg_replica *r)
 {
+    bool own = r->access_key_id[0] != '\0' || r->access_key_id_file[0] != '\0' ||
+               secret_is_set(&r->secret_access_key) ||
+               r->secret_access_key_file[0] != '\0';
+    const char *id = own || b->env == NULL ? NULL : b->env("OSS_ACCESS_KEY_ID");
+
+    if (id != NULL && id[0] != '\0') {
+        r->access_key_id = arena_strdup(b->a, id);
+        secret_by_env(b, "", "OSS_ACCESS_KEY_SECRET", &r->secret_access_key);
+    }
     if (r->region[0] == '\0')
         r->region = "cn-hangzhou";
     if (r->endpoint[0] != '\0' && strstr(r->endpoint, "://") == NULL)
@@ -231,6 +251,9 @@ finish_abs(struct build *b, struct cfg_replica *r)
 {
     size_t len = strlen(r->endpoint);
 
+    secret_by_env(
+        b, r->account_key_file, "LITESTREAM_AZURE_ACCOUNT_KEY", &r->account_key);
+    secret_by_env(b, r->sas_token_file, "LITESTREAM_AZURE_SAS_TOKEN", &r->sas_token);
     while (len > 0 && r->endpoint[len - 1] == '/')
         len--;
     r->endpoint = arena_strndup(b->a, r->endpoint, len);

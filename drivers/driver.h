@@ -72,7 +72,8 @@ struct drv_get {
 struct drv_put {
     int level;
     uint64_t min_txid, max_txid;
-    int64_t size;           /* bytes; -1 while they are still being made */
+    int64_t size;           /* bytes; -1 while they are still being made; a source that
+                               gives another number is ERR_CORRUPT */
     struct drv_source *src; /* borrowed until done; goes back for a retry if it can */
     drv_done_cb *done;
     void *arg;

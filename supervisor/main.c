@@ -74,8 +74,7 @@ refuse_command(const char *name)
                 name);
             return EXIT_FAILURE;
         }
-    fprintf(
-        stderr, "Error: litestream %s: unknown command\nTry: litestream help\n", name);
+    fprintf(stderr, "Error: litestream %s: unknown command\n", name);
     return EXIT_FAILURE;
 }
 

@@ -71,54 +71,6 @@ worker_stop_captured(struct worker *w, const struct engine_report *rep)
 }
 
 static bool
-final_sync_failed(struct worker *w, const struct err *e)
-{
-    w->end.failed = true;
-    w->end.err = *e;
-    w->end.synced = true;
-    log_error("final sync failed", LF_ERR(e));
-    return true;
-}
-
-/*
- * One step of the final look; true when everything that was committed before the stop is
- * captured (or cannot be). What the application writes meanwhile is not waited for.
- */
-static bool
-capture(struct worker *w)
-{
-    struct engine_report rep;
-    struct err e;
-
-    if (w->end.rebase) {
-        /* A replica has told only now that it is ahead: what was captured does not count. */
-    }
-    if (w->end.synced || !open_once(w))
-        return true;
-    if (w->again_at.ns != 0 && !mono_reached(w->again_at))
-        return false;
-    w->again_at = (struct mono){ 0 };
-    w->sync_started = mono_now();
-    w->view.sync_count++;
-    switch (engine_sync(w->eng, false, true, &rep, &e)) {
-    case ENGINE_JOB:
-        w->end.job = true;
-        return false;
-    case ENGINE_FAILED:
-        w->end.failed = true;
-        w->end.err = e;
-        w->end.synced = true;
-        log_error("final sync failed", LF_ERR(&e));
-        return true;
-    case ENGINE_DONE:
-        break;
-    }
-    worker_took_report(w, &rep);
-    worker_stop_captured(w, &rep);
-    return w->end.synced;
-}
-
-static bool
 all_in_sync(const struct worker *w)
 {
     for (unsigned i = 0; i < w->n_replicas; i++)
@@ -171,6 +123,103 @@ all_tried(const struct worker *w)
     return true;
 }
 
+/* --- the final look -------------------------------------------------------------------
+ */
+
+static void
+final_sync_failed(struct worker *w, const struct err *e)
+{
+    w->end.failed = true;
+    w->end.err = *e;
+    w->end.synced = true;
+    log_error("final sync failed", LF_ERR(e));
+}
+
+/*
+ * Without a local position the next file cannot be named before a replica has told what
+ * it holds. True when the wait for it is over: it has told, or nothing can be captured.
+ */
+static bool
+may_name(struct worker *w)
+{
+    struct worker_end *end = &w->end;
+    const struct err *why;
+    struct err e;
+
+    if (engine_can_name(w->eng))
+        return true;
+    if (mono_reached(end->deadline) ||
+        (end->one_attempt && end->uploading && all_tried(w))) {
+        why = first_error(w);
+        if (why == NULL) {
+            err_set(&e, ERR_TIMEOUT, "no replica has told what it holds");
+            why = &e;
+        }
+        final_sync_failed(w, why);
+        return true;
+    }
+    if (!end->uploading || (!end->one_attempt && mono_reached(end->next_push)))
+        push_all(w);
+    return false;
+}
+
+/*
+ * A replica that tells only now what it holds may be ahead: then what is there locally
+ * does not count, and the final look starts anew.
+ */
+static void
+follow_replica(struct worker *w)
+{
+    struct err e;
+
+    if (w->rebase_to == 0 || w->end.failed || w->end.skip || !engine_is_open(w->eng))
+        return;
+    if (worker_rebase(w, &e) == 0)
+        w->end.synced = false;
+    else
+        final_sync_failed(w, &e);
+}
+
+/*
+ * One step of the final look; true when everything that was committed before the stop is
+ * captured (or cannot be). What the application writes meanwhile is not waited for.
+ */
+static bool
+capture(struct worker *w)
+{
+    struct engine_report rep;
+    struct err e;
+
+    if (w->end.synced || !open_once(w))
+        return true;
+    if (!may_name(w) || (w->again_at.ns != 0 && !mono_reached(w->again_at)))
+        return false;
+    if (w->end.synced)
+        return true;
+    w->again_at = (struct mono){ 0 };
+    w->sync_started = mono_now();
+    w->view.sync_count++;
+    /* What was asked of the replicas so far was their position. */
+    w->end.uploading = false;
+    w->end.attempts = 0;
+    switch (engine_sync(w->eng, false, true, &rep, &e)) {
+    case ENGINE_JOB:
+        w->end.job = true;
+        return false;
+    case ENGINE_FAILED:
+        final_sync_failed(w, &e);
+        return true;
+    case ENGINE_DONE:
+        break;
+    }
+    worker_took_report(w, &rep);
+    worker_stop_captured(w, &rep);
+    return w->end.synced;
+}
+
+/* --- the uploads ----------------------------------------------------------------------
+ */
+
 static void
 give_up(struct worker *w, const char *msg, enum log_level level)
 {
@@ -192,6 +241,8 @@ upload(struct worker *w)
 {
     struct worker_end *end = &w->end;
 
+    if (end->failed && w->rebase_to != 0)
+        return true; /* nothing of what is there locally may go up */
     if (all_in_sync(w)) {
         if (end->attempts > 1)
             log_info("shutdown sync succeeded after retry",
@@ -296,6 +347,7 @@ worker_stop_run(struct worker *w)
         w->end.failed = true;
         err_set(&w->end.err, ERR_CANCELLED, "final sync skipped");
     }
+    follow_replica(w);
     if (!capture(w))
         return;
     if (upload(w))
@@ -308,7 +360,7 @@ worker_stop_due_ms(const struct worker *w)
     const struct worker_end *end = &w->end;
     int64_t due = -1;
 
-    if (!end->synced)
+    if (!end->synced && (!end->opened || engine_can_name(w->eng)))
         return engine_busy(w->eng)   ? -1
                : w->again_at.ns == 0 ? 0
                                      : (int64_t)mono_wait_ms(w->again_at);

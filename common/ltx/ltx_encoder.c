@@ -19,7 +19,7 @@ struct ltx_encoder {
     uint64_t crc;
     int64_t size; /* bytes produced so far: the offset of the next one */
     uint32_t n_pages, last_pgno, lock_pgno;
-    bool closed;
+    bool closed, failed;
     uint8_t *payload; /* room for one compressed page, made at first use */
     size_t out_size;
     uint8_t out[OUT_BUFFER];
@@ -114,6 +114,13 @@ check_snapshot_order(const struct ltx_encoder *enc, uint32_t pgno, struct err *e
     return 0;
 }
 
+/* A file that goes on after an error would lack a page and still be valid. */
+static int
+check_alive(const struct ltx_encoder *enc, struct err *e)
+{
+    return enc->failed ? err_set(e, ERR_BUG, "encoder has failed before") : 0;
+}
+
 static int
 check_page(const struct ltx_encoder *enc, uint32_t pgno, struct err *e)
 {
@@ -145,14 +152,15 @@ index_page(struct ltx_encoder *enc, uint32_t pgno, int64_t size, struct err *e)
     return spool_append(enc->index, entry, n, e);
 }
 
-int
-ltx_encoder_page_compressed(struct ltx_encoder *enc, uint32_t pgno, const void *page,
-    const void *payload, uint32_t payload_size, struct err *e)
+static int
+put_page(struct ltx_encoder *enc, uint32_t pgno, const void *page, const void *payload,
+    uint32_t payload_size, struct err *e)
 {
     uint8_t head[LTX_PAGE_HEADER_SIZE + LTX_PAGE_SIZE_FIELD];
-    int rc = check_page(enc, pgno, e);
+    int rc = check_alive(enc, e);
 
-    must(payload_size > 0 && payload_size <= ltx_payload_bound(enc->h.page_size));
+    if (rc == 0)
+        rc = check_page(enc, pgno, e);
     if (rc == 0)
         rc = index_page(enc, pgno, (int64_t)sizeof(head) + payload_size, e);
     if (rc != 0)
@@ -167,6 +175,19 @@ ltx_encoder_page_compressed(struct ltx_encoder *enc, uint32_t pgno, const void *
     enc->last_pgno = pgno;
     enc->n_pages++;
     return put(enc, payload, payload_size, e);
+}
+
+int
+ltx_encoder_page_compressed(struct ltx_encoder *enc, uint32_t pgno, const void *page,
+    const void *payload, uint32_t payload_size, struct err *e)
+{
+    int rc;
+
+    must(payload_size > 0 && payload_size <= ltx_payload_bound(enc->h.page_size));
+    rc = put_page(enc, pgno, page, payload, payload_size, e);
+    if (rc != 0)
+        enc->failed = true;
+    return rc;
 }
 
 int
@@ -238,17 +259,15 @@ put_index(struct ltx_encoder *enc, struct err *e)
     return put_hashed(enc, size, sizeof(size), e);
 }
 
-int
-ltx_encoder_close(struct ltx_encoder *enc, uint64_t post_apply,
-    struct ltx_trailer *trailer, struct err *e)
+static int
+put_end(struct ltx_encoder *enc, uint64_t post_apply, struct err *e)
 {
     static const uint8_t end_marker[LTX_PAGE_HEADER_SIZE];
     uint8_t raw[8];
-    int rc;
+    int rc = check_alive(enc, e);
 
-    if (enc->closed)
-        return 0;
-    rc = check_complete(enc, e);
+    if (rc == 0)
+        rc = check_complete(enc, e);
     if (rc == 0)
         rc = check_post_apply(enc, post_apply, e);
     if (rc == 0)
@@ -263,10 +282,22 @@ ltx_encoder_close(struct ltx_encoder *enc, uint64_t post_apply,
         ltx_put_u64(raw, enc->crc | LTX_CHECKSUM_FLAG);
         rc = put(enc, raw, sizeof(raw), e);
     }
-    if (rc == 0)
-        rc = flush(enc, e);
-    if (rc != 0)
+    return rc == 0 ? flush(enc, e) : rc;
+}
+
+int
+ltx_encoder_close(struct ltx_encoder *enc, uint64_t post_apply,
+    struct ltx_trailer *trailer, struct err *e)
+{
+    int rc;
+
+    if (enc->closed)
+        return 0;
+    rc = put_end(enc, post_apply, e);
+    if (rc != 0) {
+        enc->failed = true;
         return rc;
+    }
     enc->closed = true;
     if (trailer != NULL)
         *trailer = (struct ltx_trailer){ post_apply, enc->crc | LTX_CHECKSUM_FLAG };

@@ -3,8 +3,9 @@
  *
  * Memory does not grow with the number of pages: the page index is spooled (struct
  * spool). States: header written -> pages -> closed. The order rules of the format are
- * checked and reported with Litestream's messages (ERR_BUG: the caller's mistake). Not
- * thread-safe; any thread, one at a time.
+ * checked and reported with Litestream's messages (ERR_BUG: the caller's mistake). After
+ * an error, whichever, every further call fails: a file that went on would lack a page
+ * and look whole. Not thread-safe; any thread, one at a time.
  */
 #ifndef COMMON_LTX_LTX_ENCODER_H
 #define COMMON_LTX_LTX_ENCODER_H
@@ -25,8 +26,9 @@ struct ltx_encoder; /* opaque */
 /*
  * Checks and writes the header.
  *
- *   spool_dir  folder for the index of a large file (an unlinked temporary file); NULL:
- * the index stays in memory out        set on success; the caller's, ltx_encoder_free()
+ *   spool_dir  folder for the index of a large file (an unlinked temporary file);
+ *              NULL: the index stays in memory
+ *   out        set on success; the caller's, ltx_encoder_free()
  */
 int ltx_encoder_open(const struct ltx_header *h, struct ltx_sink sink,
     const char *spool_dir, struct ltx_encoder **out, struct err *e);

@@ -5,7 +5,7 @@
  *   100           page frames  0..N, ascending page number
  *                 end marker   6 zero bytes
  *                 page index   N times three uvarints (page, offset, size), one 0x00, u64
- * size size - 16     trailer      u64 post-apply checksum, u64 file checksum
+ *   size - 16     trailer      u64 post-apply checksum, u64 file checksum
  *
  * All fixed-width integers are big-endian. A page frame in the block dialect (the one
  * that is written) is

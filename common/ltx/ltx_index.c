@@ -65,8 +65,10 @@ ltx_index_walk_next(
     if (pgno > UINT32_MAX || pgno <= w->last_pgno)
         return err_set(e, ERR_CORRUPT, "out-of-order page numbers in page index: %u,%llu",
             w->last_pgno, (unsigned long long)pgno);
-    if (offset != (uint64_t)w->next_offset || size > UINT32_MAX ||
-        size <= LTX_PAGE_HEADER_SIZE)
+    /* Sizes are bounded, so that no number of pages lets the offset overflow. */
+    if (offset != (uint64_t)w->next_offset ||
+        size <= LTX_PAGE_HEADER_SIZE + LTX_PAGE_SIZE_FIELD ||
+        size > ltx_page_frame_max(LTX_MAX_PAGE_SIZE))
         return err_set(e, ERR_CORRUPT, "page index does not follow the pages");
     *entry = (struct ltx_index_entry){
         .pgno = (uint32_t)pgno, .offset = (int64_t)offset, .size = (int64_t)size
@@ -86,7 +88,7 @@ ltx_page_decode(const void *frame, size_t frame_size, uint32_t pgno, uint32_t pa
 
     if (rc != 0)
         return rc;
-    if (f.pgno != pgno)
+    if (f.pgno != pgno || pgno == 0)
         return err_set(e, ERR_CORRUPT, "frame holds page %u, expected %u", f.pgno, pgno);
     if (f.size != frame_size)
         return err_set(e, ERR_CORRUPT, "frame of page %u has %zu bytes, expected %zu",

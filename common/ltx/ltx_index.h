@@ -42,8 +42,8 @@ int ltx_index_walk_next(
     struct ltx_index_walk *w, struct ltx_index_entry *entry, struct err *e);
 
 /*
- * Decodes one page frame that was read by itself. Its page number must be pgno; page gets
- * page_size bytes.
+ * Decodes one page frame that was read by itself. Its page number must be pgno, which is
+ * not 0; page gets page_size bytes.
  */
 int ltx_page_decode(const void *frame, size_t frame_size, uint32_t pgno,
     uint32_t page_size, void *page, struct err *e);

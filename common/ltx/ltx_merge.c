@@ -18,11 +18,13 @@ struct ltx_merge {
     size_t n;
     /*
      * Inputs that have a current page, as a heap: lowest page number on top, the newest
-     * input among equals. `used` is the input whose page was handed out last.
+     * input among equals. The one on top was handed out last.
      */
     size_t *heap;
     size_t n_heap;
-    bool started, ended;
+    bool started, ended, failed;
+    uint32_t last_pgno;          /* handed out last; 0: none */
+    const struct cancel *cancel; /* of ltx_merge_run; may be NULL */
 };
 
 static int
@@ -140,11 +142,13 @@ static int
 read_input(struct ltx_merge *m, size_t i, struct err *e)
 {
     struct input *in = &m->inputs[i];
-    int rc = ltx_decoder_page(in->dec, &in->info, in->page, e);
+    int rc;
 
-    if (rc != 0 && rc != ERR_END)
-        err_wrap(e, "read page header %zu", i);
-    return rc;
+    /* Here, since pages that are dropped are many after a database shrank. */
+    if (cancel_asked(m->cancel))
+        return err_set(e, ERR_CANCELLED, "cancelled");
+    rc = ltx_decoder_page(in->dec, &in->info, in->page, e);
+    return rc != 0 && rc != ERR_END ? err_wrap(e, "read page header %zu", i) : rc;
 }
 
 static int
@@ -187,26 +191,69 @@ skip_page(struct ltx_merge *m, uint32_t pgno, struct err *e)
     return rc;
 }
 
-int
-ltx_merge_next(
-    struct ltx_merge *m, struct ltx_page *info, const void **page, struct err *e)
+/*
+ * A snapshot that results must hold every page. Each input is good by itself; one is
+ * missing when the database grew and the file that says so lacks a page of the growth.
+ * pgno 0: the end.
+ */
+static int
+check_complete(const struct ltx_merge *m, uint32_t pgno, struct err *e)
+{
+    uint32_t lock = ltx_lock_pgno(m->h.page_size), last = m->h.commit;
+    uint32_t next = m->last_pgno + 1 + (m->last_pgno + 1 == lock ? 1 : 0);
+
+    if (!ltx_header_is_snapshot(&m->h))
+        return 0;
+    if (pgno != 0 && pgno != next)
+        return err_set(e, ERR_CORRUPT,
+            "nonsequential page numbers in snapshot transaction: %u,%u", m->last_pgno,
+            pgno);
+    if (last == lock)
+        last--;
+    if (pgno == 0 && m->last_pgno != last)
+        return err_set(e, ERR_CORRUPT, "snapshot ends at page %u of %u", m->last_pgno,
+            m->h.commit);
+    return 0;
+}
+
+/* Leaves the next page of the result on top of the heap; empty after the last. */
+static int
+advance(struct ltx_merge *m, struct err *e)
 {
     int rc = 0;
 
     if (!m->started)
         rc = fill_heap(m, e);
-    else if (m->n_heap > 0 && !m->ended) /* the one that was handed out last */
+    else if (m->n_heap > 0) /* the one that was handed out last */
         rc = skip_page(m, m->inputs[m->heap[0]].info.pgno, e);
     while (rc == 0 && m->n_heap > 0 && m->inputs[m->heap[0]].info.pgno > m->h.commit)
         rc = advance_top(m, e);
     if (rc != 0)
         return rc;
+    return check_complete(
+        m, m->n_heap > 0 ? m->inputs[m->heap[0]].info.pgno : 0, e);
+}
+
+int
+ltx_merge_next(
+    struct ltx_merge *m, struct ltx_page *info, const void **page, struct err *e)
+{
+    int rc;
+
+    if (m->failed)
+        return err_set(e, ERR_BUG, "merge has failed before");
+    rc = advance(m, e);
+    if (rc != 0) {
+        m->failed = true;
+        return rc;
+    }
     if (m->n_heap == 0) {
         m->ended = true;
         return err_set(e, ERR_END, "end of pages");
     }
     *info = m->inputs[m->heap[0]].info;
     *page = m->inputs[m->heap[0]].page;
+    m->last_pgno = info->pgno;
     return 0;
 }
 
@@ -252,12 +299,11 @@ ltx_merge_run(struct ltx_merge *m, struct ltx_encoder *enc, const struct cancel 
 {
     int rc;
 
+    m->cancel = cancel;
     do {
         struct ltx_page info;
         const void *page;
 
-        if (cancel_asked(cancel))
-            return err_set(e, ERR_CANCELLED, "cancelled");
         rc = ltx_merge_next(m, &info, &page, e);
         if (rc == 0)
             rc = copy_page(enc, &info, page, e);

@@ -32,7 +32,8 @@ const struct ltx_header *ltx_merge_header(const struct ltx_merge *m);
 /*
  * The next page of the result; *page is borrowed until the next call. info->payload is
  * the winner's LZ4 block, or NULL when it must be compressed anew. ERR_END after the
- * last.
+ * last; ERR_CORRUPT also when the result is a snapshot and a page is in no input. After
+ * any other error than ERR_END the merge is over.
  */
 int ltx_merge_next(
     struct ltx_merge *m, struct ltx_page *info, const void **page, struct err *e);
@@ -44,8 +45,8 @@ void ltx_merge_free(struct ltx_merge *m);
 
 /*
  * All of it into an encoder that was opened with ltx_merge_header: pages, close of the
- * inputs, close of the encoder. *cancel (may be NULL) is looked at between pages and ends
- * the run with ERR_CANCELLED.
+ * inputs, close of the encoder. *cancel (may be NULL) is looked at before each page of an
+ * input and ends the run with ERR_CANCELLED.
  */
 int ltx_merge_run(struct ltx_merge *m, struct ltx_encoder *enc,
     const struct cancel *cancel, struct err *e);

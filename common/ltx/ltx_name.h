@@ -24,7 +24,8 @@ int ltx_txid_parse(const char *text, uint64_t *txid, struct err *e);
 void ltx_name_format(uint64_t min_txid, uint64_t max_txid, char out[LTX_NAME_SIZE]);
 bool ltx_name_parse(const char *name, uint64_t *min_txid, uint64_t *max_txid);
 
-/* ROOT/ltx/LEVEL and a file in it, as a local folder and a file replica have them. Owned. */
+/* ROOT/ltx/LEVEL and a file in it, as a local folder and a file replica have them. Owned.
+ */
 char *ltx_level_path(const char *root, int level);
 char *ltx_file_path(const char *root, int level, uint64_t min_txid, uint64_t max_txid);
 

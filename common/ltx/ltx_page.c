@@ -5,10 +5,12 @@
 #include <lz4.h>
 #include <lz4frame.h>
 
+#include "common/base/must.h"
 #include "common/ltx/ltx_format.h"
 
 #define FRAME_HEADER_SIZE 7 /* LZ4 frame header without content size */
 #define FRAME_EXTRA 19      /* header, block length, end mark, content hash */
+#define FRAME_HASH_SIZE 4
 #define BLOCK_STORED UINT32_C(0x80000000)
 
 size_t
@@ -98,25 +100,30 @@ expand_block(
     return 0;
 }
 
-/* LZ4's own frame decoder checks the header checksum and the content hash. */
+/*
+ * LZ4's own frame decoder checks the header checksum and the content hash. It gets the
+ * hash in a call of its own, since a failing call does not tell how far it came.
+ */
 static int
 expand_frame(
     const uint8_t *payload, size_t size, uint32_t page_size, void *page, struct err *e)
 {
     LZ4F_dctx *ctx = NULL;
-    size_t in = 0, out = 0, left = 1;
+    size_t in = 0, out = 0, left = 1, hash_at = size - FRAME_HASH_SIZE;
     int rc = 0;
+
+    must(size > FRAME_EXTRA); /* as probed */
 
     if (LZ4F_isError(LZ4F_createDecompressionContext(&ctx, LZ4F_VERSION)))
         return err_set(e, ERR_MEMORY, "no memory for an LZ4 frame");
     while (left != 0 && rc == 0) {
-        size_t n_in = size - in, n_out = page_size - out;
+        size_t n_in = in < hash_at ? hash_at - in : size - in, n_out = page_size - out;
 
         left = LZ4F_decompress(
             ctx, (uint8_t *)page + out, &n_out, payload + in, &n_in, NULL);
         in += n_in;
         out += n_out;
-        if (LZ4F_isError(left) && in + 4 >= size)
+        if (LZ4F_isError(left) && in >= hash_at)
             rc = err_set(e, ERR_CORRUPT, "read lz4 trailer: expected lz4 end frame");
         else if (LZ4F_isError(left))
             rc = err_set(e, ERR_CORRUPT, "decompress frame: %s", LZ4F_getErrorName(left));

@@ -33,7 +33,10 @@ struct ltx_page_frame {
 int ltx_page_probe(const uint8_t *bytes, size_t n, uint32_t page_size,
     struct ltx_page_frame *f, struct err *e);
 
-/* Expands the frame's payload to exactly page_size bytes. `bytes` is the whole frame. */
+/*
+ * Expands the payload of a probed frame (not of the end marker) to exactly page_size
+ * bytes. `bytes` is the whole frame.
+ */
 int ltx_page_expand(const uint8_t *bytes, const struct ltx_page_frame *f,
     uint32_t page_size, void *page, struct err *e);
 

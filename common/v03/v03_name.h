@@ -24,6 +24,7 @@
 
 #define V03_GENERATIONS "generations" /* the folder of all of them */
 #define V03_KEY_SIZE 80               /* of the longest key, with the NUL */
+#define V03_KEY_SHORT 29              /* where a key goes on behind its generation */
 
 enum v03_kind { V03_SNAPSHOT, V03_SEGMENT };
 

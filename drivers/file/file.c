@@ -144,8 +144,8 @@ run_put(struct file_op *fo, const struct cancel *cancel, struct err *e)
     const struct drv_put *p = &fo->req.put;
     const struct file_name name = { p->level, p->min_txid, p->max_txid };
 
-    return file_store_put(
-        store_of(fo), &name, p->src, cancel, &fo->op.res.size, &fo->op.res.created, e);
+    return file_store_put(store_of(fo), &name, p->src, p->size, cancel, &fo->op.res.size,
+        &fo->op.res.created, e);
 }
 
 static int
@@ -155,7 +155,8 @@ file_put(struct drv_op *op, const struct drv_put *req, struct err *e)
 
     fo->req.put = *req;
     fo->run = run_put;
-    return start(fo, req->size >= 0 && req->size <= INLINE_BYTES, e);
+    /* A source that is still being filled would hold the loop. */
+    return start(fo, req->src->fd >= 0 && req->size >= 0 && req->size <= INLINE_BYTES, e);
 }
 
 static int

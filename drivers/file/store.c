@@ -242,7 +242,7 @@ set_times(int fd, struct wall *created, struct err *e)
 
 int
 file_store_put(const struct file_store *s, const struct file_name *name,
-    struct drv_source *src, const struct cancel *cancel, int64_t *size,
+    struct drv_source *src, int64_t announced, const struct cancel *cancel, int64_t *size,
     struct wall *created, struct err *e)
 {
     char *path = ltx_file_path(s->root, name->level, name->min_txid, name->max_txid);
@@ -254,6 +254,9 @@ file_store_put(const struct file_store *s, const struct file_name *name,
     if (rc != 0)
         goto out;
     rc = fill_tmp(src, fd, size, cancel, e);
+    if (rc == 0 && announced >= 0 && *size != announced)
+        rc = err_set(e, ERR_CORRUPT, "%lld bytes came instead of %lld", (long long)*size,
+            (long long)announced);
     if (rc == 0)
         rc = set_times(fd, created, e);
     if (rc == 0 && sys->fsync(fd) != 0)
@@ -261,7 +264,7 @@ file_store_put(const struct file_store *s, const struct file_name *name,
     sys_close(&fd);
     if (rc == 0)
         rc = sys_publish(tmp, path, e);
-    else
+    if (rc != 0)
         sys_remove(tmp, &ignored);
 out:
     if (rc != 0)

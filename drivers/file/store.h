@@ -29,18 +29,19 @@ int file_store_list(const struct file_store *s, int level, uint64_t seek,
     struct ltx_info **infos, size_t *n, struct err *e);
 
 /* Part of any file: bytes off..off+size, fewer at its end; beyond it: ERR_RANGE. */
-int file_read_part(const char *path, int64_t off, void *buf, size_t size, size_t *got,
-    struct err *e);
+int file_read_part(
+    const char *path, int64_t off, void *buf, size_t size, size_t *got, struct err *e);
 
 int file_store_get(const struct file_store *s, const struct file_name *name, int64_t off,
     void *buf, size_t size, size_t *got, struct err *e);
 
 /*
  * Writes one file durably; *size is what the source gave, *created the header's
- * timestamp. A partial file never gets the name.
+ * timestamp. A partial file never gets the name, nor one of another size than `announced`
+ * (-1: not known before).
  */
 int file_store_put(const struct file_store *s, const struct file_name *name,
-    struct drv_source *src, const struct cancel *cancel, int64_t *size,
+    struct drv_source *src, int64_t announced, const struct cancel *cancel, int64_t *size,
     struct wall *created, struct err *e);
 
 int file_store_del(const struct file_store *s, const struct ltx_info *files, size_t n,

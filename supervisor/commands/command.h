@@ -68,11 +68,14 @@ struct config_flags {
     }
 
 /*
- * Reads the configuration file and sets up logging by it (json_stdout: stdout is kept for
- * JSON, log lines go to stderr); warnings are logged.
+ * Reads the configuration file and sets up logging by it (keep_stdout: stdout is kept for
+ * the result, log lines go to stderr); warnings are logged.
  */
-int command_load_config(const struct config_flags *flags, bool json_stdout,
+int command_load_config(const struct config_flags *flags, bool keep_stdout,
     struct config **out, struct err *e);
+
+/* Logs what was noticed while a configuration was made. */
+void command_log_notices(const struct config *c);
 
 /* Logging as it is without a configuration file. */
 void command_plain_logging(bool to_stderr);
@@ -90,7 +93,7 @@ struct command_source {
 };
 
 int command_source_open(const char *text, const struct config_flags *flags,
-    bool json_stdout, struct command_source *out, struct err *e);
+    bool keep_stdout, struct command_source *out, struct err *e);
 void command_source_close(struct command_source *s);
 
 /* Is it the one that -replica asks for, by name or type? NULL asks for any. */

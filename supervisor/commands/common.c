@@ -61,19 +61,23 @@ command_plain_logging(bool to_stderr)
     log_setup(&options);
 }
 
-static void
-log_notices(const struct config *c)
+void
+command_log_notices(const struct config *c)
 {
     for (size_t i = 0; i < c->n_notices; i++) {
         const struct cfg_notice *n = &c->notices[i];
+        enum log_level level = n->info ? LOG_INFO : LOG_WARN;
 
-        LOG_AT(n->info ? LOG_INFO : LOG_WARN, "configuration", LF_STR("file", c->file),
-            LF_INT("line", n->line), LF_STR("key", n->key), LF_STR("note", n->text));
+        if (c->file[0] == '\0')
+            LOG_AT(level, "command line", LF_STR("note", n->text));
+        else
+            LOG_AT(level, "configuration", LF_STR("file", c->file),
+                LF_INT("line", n->line), LF_STR("key", n->key), LF_STR("note", n->text));
     }
 }
 
 int
-command_load_config(const struct config_flags *flags, bool json_stdout,
+command_load_config(const struct config_flags *flags, bool keep_stdout,
     struct config **out, struct err *e)
 {
     struct config_options options = { .no_expand_env = flags->no_expand_env };
@@ -81,16 +85,16 @@ command_load_config(const struct config_flags *flags, bool json_stdout,
     struct log_options log = { 0 };
     int rc;
 
-    command_plain_logging(json_stdout);
+    command_plain_logging(keep_stdout);
     rc = config_load(path, &options, out, e);
     if (rc != 0)
         return rc;
     log.level = config_log_level(*out);
     log.format = (*out)->logging.type;
     log.source = (*out)->logging.source;
-    log.fd = (*out)->logging.to_stderr || json_stdout ? 2 : 1;
+    log.fd = (*out)->logging.to_stderr || keep_stdout ? 2 : 1;
     log_setup(&log);
-    log_notices(*out);
+    command_log_notices(*out);
     return 0;
 }
 
@@ -108,29 +112,30 @@ command_is_url(const char *text)
 }
 
 static int
-source_by_url(const char *url, const struct config_flags *flags, bool json_stdout,
+source_by_url(const char *url, const struct config_flags *flags, bool keep_stdout,
     struct command_source *out, struct err *e)
 {
     int rc;
 
     if (flags->path != NULL)
         return err_set(e, ERR_USAGE, "cannot specify a replica URL and the -config flag");
-    command_plain_logging(json_stdout);
+    command_plain_logging(keep_stdout);
     rc = cfg_replica_from_url(url, NULL, &out->by_url, e);
     if (rc != 0)
         return rc;
+    command_log_notices(cfg_replica_config(out->by_url));
     out->replicas = out->by_url;
     out->n_replicas = 1;
     return 0;
 }
 
 static int
-source_by_path(const char *text, const struct config_flags *flags, bool json_stdout,
+source_by_path(const char *text, const struct config_flags *flags, bool keep_stdout,
     struct command_source *out, struct err *e)
 {
     struct cfg_db *db;
     char *path;
-    int rc = command_load_config(flags, json_stdout, &out->config, e);
+    int rc = command_load_config(flags, keep_stdout, &out->config, e);
 
     if (rc == 0)
         rc = path_expand_db(text, &path, e);
@@ -153,14 +158,14 @@ source_by_path(const char *text, const struct config_flags *flags, bool json_std
 }
 
 int
-command_source_open(const char *text, const struct config_flags *flags, bool json_stdout,
+command_source_open(const char *text, const struct config_flags *flags, bool keep_stdout,
     struct command_source *out, struct err *e)
 {
     int rc;
 
     *out = (struct command_source){ 0 };
-    rc = command_is_url(text) ? source_by_url(text, flags, json_stdout, out, e)
-                              : source_by_path(text, flags, json_stdout, out, e);
+    rc = command_is_url(text) ? source_by_url(text, flags, keep_stdout, out, e)
+                              : source_by_path(text, flags, keep_stdout, out, e);
     if (rc != 0)
         command_source_close(out);
     return rc;

@@ -72,7 +72,7 @@ cmd_databases(int argc, char **argv, struct err *e)
         err_set(e, ERR_USAGE, "too many arguments");
         return command_failed();
     }
-    rc = command_load_config(&cf, json, &c, e);
+    rc = command_load_config(&cf, true, &c, e);
     if (rc == 0)
         rc = config_check_replicas(c, e);
     if (rc == 0 && json)

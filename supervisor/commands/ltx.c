@@ -133,7 +133,7 @@ run(const char *source, const struct config_flags *cf, const char *replica,
 {
     struct command_source src;
     struct listing l;
-    int rc = command_source_open(source, cf, json, &src, e);
+    int rc = command_source_open(source, cf, true, &src, e);
 
     if (rc != 0)
         return rc;

@@ -87,6 +87,8 @@ load(const struct replicate_args *a, struct config **c, struct err *e)
     } else {
         command_plain_logging(false);
         rc = config_from_args(a->db_path, a->urls, a->n_urls, NULL, c, e);
+        if (rc == 0)
+            command_log_notices(*c);
     }
     if (rc == 0)
         rc = config_check_replicas(*c, e);

@@ -1,5 +1,6 @@
 #include "workers/restore/restore.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/mono.h"
+#include "common/base/must.h"
 #include "common/base/path.h"
 #include "common/json/json_text.h"
 #include "common/ltx/ltx_name.h"
@@ -166,6 +168,87 @@ print_plan(const struct restore_args *a, const char *target, const char *type,
 }
 
 static int
+print_v03_json(const struct restore_args *a, const char *target, const char *type,
+    const struct restore_result *res, struct err *e)
+{
+    const struct v03_plan *p = &res->v03;
+    json_t *files = json_array(), *out = json_object();
+    char generation[LTX_TXID_SIZE];
+    int rc;
+
+    for (size_t i = 0; i < p->n; i++) {
+        const struct v03_object *o = &p->files[i];
+        char key[V03_KEY_SIZE], created[WALL_TEXT_MAX];
+
+        v03_key_format(o, key);
+        wall_format(o->created, WALL_SECONDS, created);
+        json_array_append_new(
+            files, json_pack("{s:s, s:I, s:I, s:I, s:s}", "name", key + V03_KEY_SHORT,
+                       "index", (json_int_t)o->index, "offset", (json_int_t)o->off,
+                       "size", (json_int_t)o->size, "timestamp", created));
+    }
+    snprintf(generation, sizeof(generation), "%016llx",
+        (unsigned long long)p->files[0].generation);
+    json_object_set_new(out, "source", json_text_string(a->source));
+    json_object_set_new(out, "target_path", json_text_string(target));
+    json_object_set_new(out, "replica", json_string(type));
+    json_object_set_new(out, "min_txid", json_string(""));
+    json_object_set_new(out, "max_txid", json_string(""));
+    json_object_set_new(out, "generation", json_string(generation));
+    json_object_set_new(out, "files", files);
+    rc = json_text_print(stdout, out, e);
+    json_decref(out);
+    return rc;
+}
+
+static void
+print_v03(const struct restore_args *a, const char *target, const char *type,
+    const struct restore_result *res)
+{
+    static const char *const header[] = { "file", "index", "offset", "size",
+        "timestamp" };
+    const struct v03_plan *p = &res->v03;
+    struct table *t = table_new(header, 5);
+
+    printf("Restore plan:\n  source: %s\n  target: %s\n  replica: %s\n"
+           "  v0.3 generation: %016llx\n",
+        a->source, target, type, (unsigned long long)p->files[0].generation);
+    printf("\nFiles to fetch:\n");
+    for (size_t i = 0; i < p->n; i++) {
+        const struct v03_object *o = &p->files[i];
+        char key[V03_KEY_SIZE], index[16], off[32] = "", size[32];
+        char created[WALL_TEXT_MAX];
+        const char *row[] = { key + V03_KEY_SHORT, index, off, size, created };
+
+        v03_key_format(o, key);
+        wall_format(o->created, WALL_SECONDS, created);
+        snprintf(index, sizeof(index), "%u", o->index);
+        if (o->kind == V03_SEGMENT)
+            snprintf(off, sizeof(off), "%lld", (long long)o->off);
+        snprintf(size, sizeof(size), "%lld", (long long)o->size);
+        table_add(t, row);
+    }
+    table_print_free(t);
+}
+
+static int
+show_plan(const struct restore_args *a, const char *target, const char *type,
+    const struct restore_result *res, struct err *e)
+{
+    bool v03 = res->v03.n > 0;
+
+    if (a->json)
+        return v03 ? print_v03_json(a, target, type, res, e)
+                   : print_plan_json(a, target, type, res, e);
+    if (v03)
+        print_v03(a, target, type, res);
+    else
+        print_plan(a, target, type, res);
+    return 0;
+}
+
+/* A v0.3 backup has no TXID: an empty one then, as for other restores without. */
+static int
 print_result_json(const struct restore_args *a, const char *output, const char *type,
     const struct restore_result *res, struct mono t0, struct err *e)
 {
@@ -174,6 +257,8 @@ print_result_json(const struct restore_args *a, const char *output, const char *
     int rc;
 
     ltx_txid_format(res->txid, txid);
+    if (res->v03.n > 0)
+        txid[0] = '\0';
     out = json_pack("{s:o, s:s, s:s, s:I, s:s}", "db_path", json_text_string(output),
         "replica", type, "txid", txid, "duration_ms", (json_int_t)mono_since_ms(t0),
         "integrity_check", integrity_name(a->integrity));
@@ -185,20 +270,13 @@ print_result_json(const struct restore_args *a, const char *output, const char *
 /* --- the work -------------------------------------------------------------------------
  */
 
-/* Highest TXID of a replica, 0: nothing there. */
-static int
-newest_txid(const struct cfg_replica *r, uint64_t *txid, struct err *e)
+/* By TXID; backups of v0.3 decide where there is nothing newer. */
+static bool
+reaches_further(const struct restore_reach *a, const struct restore_reach *than)
 {
-    struct restore_files files = { 0 };
-    int rc = restore_list(r, 0, LTX_LEVEL_SNAPSHOT, false, &files, e);
-
-    *txid = 0;
-    for (int level = 0; level < LTX_N_LEVELS; level++)
-        for (size_t i = 0; i < files.n[level]; i++)
-            if (files.level[level][i].max_txid > *txid)
-                *txid = files.level[level][i].max_txid;
-    restore_files_deinit(&files);
-    return rc;
+    if (a->txid != than->txid)
+        return a->txid > than->txid;
+    return wall_cmp(a->v03, than->v03) > 0;
 }
 
 /* Of several replicas the one that reaches furthest; one that does not answer is left
@@ -207,13 +285,14 @@ static int
 choose_replica(const struct restore_args *a, const struct command_source *src,
     const struct cfg_replica **out, struct err *e)
 {
-    uint64_t best = 0;
+    struct restore_reach best = { 0 };
     size_t n = 0;
 
     *out = NULL;
+    must(src->n_replicas == 0 || src->replicas != NULL);
     for (size_t i = 0; i < src->n_replicas; i++) {
         const struct cfg_replica *r = &src->replicas[i];
-        uint64_t txid;
+        struct restore_reach reach;
 
         if (!command_is_replica(r, a->replica))
             continue;
@@ -222,14 +301,14 @@ choose_replica(const struct restore_args *a, const struct command_source *src,
             *out = r;
             return 0;
         }
-        if (newest_txid(r, &txid, e) != 0) {
+        if (restore_reach(r, &reach, e) != 0) {
             log_warn("replica left out",
                 LF_STR("replica", cfg_replica_type_name(r->type)), LF_ERR(e));
             continue;
         }
-        if (*out == NULL || txid > best) {
+        if (*out == NULL || reaches_further(&reach, &best)) {
             *out = r;
-            best = txid;
+            best = reach;
         }
     }
     if (*out != NULL)
@@ -244,16 +323,55 @@ static int
 nothing_found(
     const struct restore_args *a, const struct restore_result *res, struct err *e)
 {
-    bool empty = wall_is_zero(res->latest) && wall_is_zero(res->earliest);
+    bool empty = res->n_ltx == 0 && res->n_v03 == 0;
 
     if (a->if_replica_exists && empty) {
         log_info("no matching backups found");
         e->code = ERR_OK;
         return 0;
     }
-    if (strstr(e->text, "no backups found") == NULL)
+    if (res->n_ltx == 0 && res->n_v03 > 0 && a->by_txid)
+        return err_set(e, ERR_NOT_FOUND,
+            "no matching backup files available: those of Litestream v0.3 have no TXIDs; "
+            "use -timestamp");
+    if (res->n_ltx > 0 || (empty && !a->target.by_time))
         err_set(e, ERR_NOT_FOUND, "no matching backup files available");
-    return (int)e->code;
+    return err_code(e);
+}
+
+static struct cancel cancelled;
+
+static void
+on_signal(int signo)
+{
+    (void)signo;
+    cancel_ask(&cancelled);
+}
+
+/* The first SIGINT or SIGTERM ends the work and removes what is half made; the next one
+ * kills. */
+static void
+listen_to_signals(void)
+{
+    static const int signals[] = { SIGINT, SIGTERM };
+    struct sigaction action = { .sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND };
+    struct sigaction old;
+
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+        if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+            sigaction(signals[i], &action, NULL);
+}
+
+static void
+log_result(const char *output, const char *type, const struct restore_result *res,
+    struct mono t0)
+{
+    struct log_field at = LF_TXID("txid", res->txid);
+
+    if (res->v03.n > 0)
+        at = LF_TXID("generation", res->v03.files[0].generation);
+    log_info("restored database", LF_STR("replica", type), LF_STR("path", output), at,
+        LF_INT("size", res->bytes), LF_MS("duration", mono_since_ms(t0)));
 }
 
 static int
@@ -266,7 +384,8 @@ restore(const struct restore_args *a, const struct command_source *src,
         .force = a->force,
         .plan_only = a->dry_run,
         .check_bounds = true,
-        .integrity = a->integrity };
+        .integrity = a->integrity,
+        .cancel = &cancelled };
     struct mono t0 = mono_now();
     struct restore_result res;
     const char *type;
@@ -274,21 +393,18 @@ restore(const struct restore_args *a, const struct command_source *src,
 
     if (rc != 0)
         return rc;
+    must(options.replica != NULL);
     type = cfg_replica_type_name(options.replica->type);
+    listen_to_signals();
     rc = restore_run(&options, &res, e);
-    if (rc == ERR_NOT_FOUND && res.plan.n == 0) {
+    if (rc == ERR_NOT_FOUND && res.plan.n == 0 && res.v03.n == 0) {
         rc = nothing_found(a, &res, e);
     } else if (rc == 0 && a->dry_run) {
-        if (a->json)
-            rc = print_plan_json(a, output, type, &res, e);
-        else
-            print_plan(a, output, type, &res);
+        rc = show_plan(a, output, type, &res, e);
     } else if (rc == 0) {
         if (a->integrity != INTEGRITY_NONE)
             log_info("post-restore integrity check passed", LF_STR("replica", type));
-        log_info("restored database", LF_STR("replica", type), LF_STR("path", output),
-            LF_TXID("txid", res.txid), LF_INT("size", res.bytes),
-            LF_MS("duration", mono_since_ms(t0)));
+        log_result(output, type, &res, t0);
         if (a->json)
             rc = print_result_json(a, output, type, &res, t0, e);
     }
@@ -308,7 +424,7 @@ run(struct restore_args *a, struct err *e)
     if (rc == 0)
         rc = check_target(a, e);
     if (rc == 0)
-        rc = command_source_open(a->source, &a->cf, a->json, &src, e);
+        rc = command_source_open(a->source, &a->cf, a->json || a->dry_run, &src, e);
     if (rc == 0 && output == NULL) {
         rc = path_expand_db(a->source, &db_path, e);
         output = db_path;

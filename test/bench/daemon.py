@@ -51,7 +51,7 @@ class Proc:
         return self._fields("smaps_rollup")
 
     def peak_kib(self):
-        return self._fields("status")["VmHWM"]
+        return self._fields("status").get("VmHWM", 0)  # none: it has ended
 
     def switches(self):
         """How often it went to sleep and how often it was interrupted."""

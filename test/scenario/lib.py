@@ -329,7 +329,8 @@ class Litestream:
 
     def writer(self, db, prefix=(), **settings):
         """Starts a LedgerWriter."""
-        w = LedgerWriter(db, os.path.join(self.folder, f"writer-{len(self.processes)}"), prefix, settings)
+        name = os.path.join(self.folder, f"writer-{len(self.processes)}")
+        w = LedgerWriter(db, name, prefix, settings)
         self.processes.append(w.process)
         return w
 

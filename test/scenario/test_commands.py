@@ -84,7 +84,9 @@ def test_without_a_command_the_usage_is_shown_and_it_is_a_failure(litestream):
 
 
 def test_an_unknown_command(litestream):
-    assert fails(litestream, "frob") == "Error: litestream frob: unknown command\n"
+    message = fails(litestream, "frob").splitlines()
+    assert message[0] == "Error: litestream frob: unknown command"
+    assert all(line.startswith("Try: ") for line in message[1:])
 
 
 @pytest.mark.parametrize("command", ["databases", "ltx", "replicate", "restore", "version", "wal"])

@@ -238,9 +238,8 @@ ltx_get(const struct fetch_files *files, struct drv *d, size_t i,
 struct fetch_files
 fetch_ltx_files(const struct ltx_info *infos, size_t n)
 {
-    return (struct fetch_files){
-        .n = n, .size = ltx_size, .get = ltx_get, .list = infos
-    };
+    return (
+        struct fetch_files){ .n = n, .size = ltx_size, .get = ltx_get, .list = infos };
 }
 
 int

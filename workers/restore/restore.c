@@ -1,121 +1,62 @@
 #include "workers/restore/restore.h"
 
-#include <string.h>
-
-#include <uv.h>
-
-#include "common/base/log.h"
 #include "common/base/mem.h"
-#include "common/base/must.h"
-#include "drivers/driver.h"
-#include "drivers/loop/job.h"
 #include "workers/restore/apply.h"
-#include "workers/restore/fetch.h"
-
-/* --- a driver on a loop of its own ----------------------------------------------------
- */
-
-struct session {
-    uv_loop_t loop;
-    struct drv *drv;
-    bool done; /* of the operation under way */
-    int rc;
-    struct err *e;
-    struct restore_files *files;
-};
-
-static int
-session_open(struct session *s, const struct cfg_replica *replica, struct err *e)
-{
-    struct drv_env env = { .loop = &s->loop, .owner = SYS_OWNER_DEFAULT };
-    int rc;
-
-    *s = (struct session){ 0 };
-    must(uv_loop_init(&s->loop) == 0);
-    rc = drv_open(replica, &env, &s->drv, e);
-    if (rc != 0)
-        must(uv_loop_close(&s->loop) == 0);
-    return rc;
-}
-
-static void
-session_close(struct session *s)
-{
-    drv_close(s->drv, NULL, NULL);
-    uv_run(&s->loop, UV_RUN_DEFAULT);
-    must(uv_loop_close(&s->loop) == 0);
-}
-
-static void
-on_entries(void *arg, const struct ltx_info *infos, size_t n)
-{
-    struct session *s = arg;
-
-    for (size_t i = 0; s->rc == 0 && i < n; i++)
-        s->rc = restore_files_add(s->files, &infos[i], s->e);
-}
-
-static void
-on_listed(void *arg, const struct drv_result *res)
-{
-    struct session *s = arg;
-
-    s->done = true;
-    if (res->err != NULL && s->rc == 0) {
-        *s->e = *res->err;
-        s->rc = (int)res->err->code;
-    }
-}
-
-static int
-session_list(struct session *s, int level, bool exact_times, struct restore_files *files,
-    struct err *e)
-{
-    struct drv_list req = { .level = level,
-        .exact_times = exact_times,
-        .entries = on_entries,
-        .done = on_listed,
-        .arg = s };
-
-    s->done = false;
-    s->rc = 0;
-    s->e = e;
-    s->files = files;
-    if (drv_list(s->drv, &req, e) == NULL)
-        return (int)e->code;
-    while (!s->done)
-        uv_run(&s->loop, UV_RUN_ONCE);
-    return s->rc;
-}
+#include "workers/restore/session.h"
+#include "workers/restore/v03.h"
 
 int
 restore_list(const struct cfg_replica *replica, int first, int last, bool exact_times,
     struct restore_files *files, struct err *e)
 {
-    struct session s;
-    int rc = session_open(&s, replica, e);
+    struct session *s;
+    int rc = session_open(replica, NULL, &s, e);
 
     if (rc != 0)
         return rc;
     for (int level = first; rc == 0 && level <= last; level++)
-        rc = session_list(&s, level, exact_times, files, e);
-    session_close(&s);
+        rc = session_list(s, level, exact_times, files, e);
+    session_close(s);
     return rc;
 }
 
-/* --- fetching and applying ------------------------------------------------------------
+int
+restore_reach(const struct cfg_replica *replica, struct restore_reach *out, struct err *e)
+{
+    struct restore_files ltx = { 0 };
+    struct v03_files v03 = { 0 };
+    struct session *s;
+    struct wall earliest;
+    bool any = false;
+    int rc = session_open(replica, NULL, &s, e);
+
+    *out = (struct restore_reach){ 0 };
+    if (rc != 0)
+        return rc;
+    for (int level = 0; rc == 0 && level < LTX_N_LEVELS; level++)
+        rc = session_list(s, level, false, &ltx, e);
+    if (rc == 0)
+        rc = session_list_v03(s, &v03, e);
+    session_close(s);
+    for (int level = 0; level < LTX_N_LEVELS; level++)
+        for (size_t i = 0; i < ltx.n[level]; i++)
+            if (ltx.level[level][i].max_txid > out->txid)
+                out->txid = ltx.level[level][i].max_txid;
+    v03_files_bounds(&v03, &any, &earliest, &out->v03);
+    restore_files_deinit(&ltx);
+    v03_files_deinit(&v03);
+    return rc;
+}
+
+/* --- from LTX files -------------------------------------------------------------------
  */
 
 struct restoring {
-    struct session *session;
     struct fetch *fetch;
     struct apply *apply;
     struct ltx_info *order; /* the plan, newest first */
     size_t n;
     size_t at; /* the file being applied */
-    bool job_done;
-    int rc;
-    struct err err;
 };
 
 static int
@@ -127,77 +68,49 @@ read_fetched(void *arg, void *buf, size_t cap, size_t *n, struct err *e)
 }
 
 /* On the job's thread. */
-static void
-apply_all(void *arg, const struct cancel *cancel)
+static int
+apply_all(void *arg, struct fetch *fetch, const struct cancel *cancel, struct err *e)
 {
     struct restoring *r = arg;
     struct ltx_source src = { .read = read_fetched, .arg = r };
+    int rc = 0;
 
-    for (r->at = 0; r->rc == 0 && r->at < r->n && !apply_complete(r->apply); r->at++) {
+    r->fetch = fetch;
+    for (r->at = 0; rc == 0 && r->at < r->n && !apply_complete(r->apply); r->at++) {
         const struct ltx_info *f = &r->order[r->at];
 
-        r->rc = apply_file(r->apply, src, f, cancel, &r->err);
-        if (r->rc != 0)
-            err_wrap(&r->err, "ltx file level=%d min=%016llx max=%016llx", f->level,
+        rc = apply_file(r->apply, src, f, cancel, e);
+        if (rc != 0)
+            err_wrap(e, "ltx file level=%d min=%016llx max=%016llx", f->level,
                 (unsigned long long)f->min_txid, (unsigned long long)f->max_txid);
     }
-    if (r->rc == 0)
-        r->rc = apply_finish(r->apply, &r->err);
+    return rc == 0 ? apply_finish(r->apply, e) : rc;
 }
 
-static void
-on_applied(void *arg)
-{
-    struct restoring *r = arg;
-
-    r->job_done = true;
-    fetch_stop(r->fetch);
-}
-
-static void
-on_drv_closed(void *arg)
-{
-    struct restoring *r = arg;
-
-    fetch_close(r->fetch, NULL, NULL);
-}
-
-/* Ends with the driver closed, too. */
 static int
-fetch_and_apply(struct session *s, const struct restore_plan *plan, unsigned parallelism,
-    struct apply *apply, struct err *e)
+ltx_restore(struct session *s, const struct restore_plan *plan, unsigned parallelism,
+    struct output *output, int64_t *size, struct err *e)
 {
-    struct restoring r = { .session = s, .apply = apply, .n = plan->n };
+    struct restoring r = { .n = plan->n };
     struct fetch_files files;
     int rc;
 
+    r.apply = apply_new(output_fd(output));
     r.order = mem_new_array(plan->n, sizeof(r.order[0]));
     for (size_t i = 0; i < plan->n; i++)
         r.order[i] = plan->files[plan->n - 1 - i];
     files = fetch_ltx_files(r.order, r.n);
-    rc = fetch_open(&s->loop, s->drv, &files, parallelism, &r.fetch, e);
-    if (rc == 0) {
-        rc = job_start(&s->loop, apply_all, on_applied, &r, NULL, e);
-        if (rc == 0)
-            while (!r.job_done)
-                uv_run(&s->loop, UV_RUN_ONCE);
-        else
-            fetch_stop(r.fetch);
-        /* What is under way comes to its end before its buffers go. */
-        drv_close(s->drv, on_drv_closed, &r);
-    } else {
-        drv_close(s->drv, NULL, NULL);
-    }
-    uv_run(&s->loop, UV_RUN_DEFAULT);
-    if (rc == 0 && r.rc != 0) {
-        *e = r.err;
-        rc = r.rc;
-    }
+    rc = session_fetch(s, &files, parallelism, apply_all, &r, e);
+    if (rc == 0)
+        *size = (int64_t)apply_commit(r.apply) * apply_page_size(r.apply);
+    else
+        err_wrap(e, "decode database");
+    apply_free(r.apply);
     mem_free(r.order);
-    return rc != 0 ? err_wrap(e, "decode database") : 0;
+    return rc;
 }
 
-/* --- the whole ------------------------------------------------------------------------
+/* --- what is restored -----------------------------------------------------------------
  */
 
 static int
@@ -216,15 +129,47 @@ check_sizes(const struct restore_plan *plan, struct err *e)
     return 0;
 }
 
+/* What there is on a replica. */
+struct found {
+    struct restore_files ltx;
+    struct v03_files v03;
+};
+
+static void
+found_deinit(struct found *f)
+{
+    restore_files_deinit(&f->ltx);
+    v03_files_deinit(&f->v03);
+}
+
 static int
-check_bounds(const struct restore_options *o, const struct restore_files *files,
-    const struct restore_result *out, struct err *e)
+look(struct session *s, const struct restore_options *o, struct found *f, struct err *e)
+{
+    int rc = 0;
+
+    for (int level = LTX_LEVEL_SNAPSHOT; rc == 0 && level >= 0; level--)
+        rc = session_list(s, level, o->target.by_time, &f->ltx, e);
+    /* With a TXID only to say that there is no such thing in them. */
+    if (rc == 0 && (!o->target.by_txid || restore_files_count(&f->ltx) == 0))
+        rc = session_list_v03(s, &f->v03, e);
+    return rc;
+}
+
+static int
+check_bounds(const struct restore_options *o, const struct found *f,
+    struct restore_result *out, struct err *e)
 {
     char from[WALL_TEXT_MAX], to[WALL_TEXT_MAX];
+    bool any;
 
+    out->n_ltx = restore_files_count(&f->ltx);
+    out->n_v03 = f->v03.n;
+    any = out->n_ltx > 0;
+    restore_files_bounds(&f->ltx, &out->earliest, &out->latest);
+    v03_files_bounds(&f->v03, &any, &out->earliest, &out->latest);
     if (!o->check_bounds || !o->target.by_time)
         return 0;
-    if (restore_files_count(files) == 0)
+    if (!any)
         return err_set(e, ERR_NOT_FOUND, "no backups found");
     if (wall_cmp(o->target.timestamp, out->earliest) >= 0 &&
         wall_cmp(o->target.timestamp, out->latest) <= 0)
@@ -236,55 +181,107 @@ check_bounds(const struct restore_options *o, const struct restore_files *files,
 }
 
 static int
-make_plan(struct session *s, const struct restore_options *o, struct restore_result *out,
+plan_ltx(const struct restore_options *o, const struct found *f,
+    struct restore_result *out, struct err *e)
+{
+    const struct ltx_info *last;
+    int rc = restore_plan_make(&f->ltx, &o->target, &out->plan, e);
+
+    if (rc != 0)
+        return err_wrap(e, "cannot calc restore plan");
+    rc = check_sizes(&out->plan, e);
+    if (rc != 0)
+        return rc;
+    last = &out->plan.files[out->plan.n - 1];
+    out->txid = last->max_txid;
+    out->created = last->created;
+    return 0;
+}
+
+/*
+ * Both formats on one replica: the one that leads to the later moment, LTX files when it
+ * is the same. Without a timestamp any LTX file counts, also one that is out of reach:
+ * then the restore fails rather than to go back to what was before.
+ */
+static bool
+v03_is_later(const struct restore_options *o, const struct found *f,
+    const struct restore_result *out)
+{
+    struct wall earliest, latest;
+
+    if (out->v03.n == 0)
+        return false;
+    if (o->target.by_time)
+        return out->plan.n == 0 || wall_cmp(out->v03.newest, out->created) > 0;
+    restore_files_bounds(&f->ltx, &earliest, &latest);
+    return out->n_ltx == 0 || wall_cmp(out->v03.newest, latest) > 0;
+}
+
+static int
+choose(const struct restore_options *o, struct found *f, struct restore_result *out,
     struct err *e)
 {
-    struct restore_files files = { 0 };
+    struct err no_v03 = ERR_NONE;
     int rc = 0;
 
-    for (int level = LTX_LEVEL_SNAPSHOT; rc == 0 && level >= 0; level--)
-        rc = session_list(s, level, o->target.by_time, &files, e);
-    if (rc == 0) {
-        restore_files_bounds(&files, &out->earliest, &out->latest);
-        rc = check_bounds(o, &files, out, e);
+    if (!o->target.by_txid)
+        rc = v03_plan_make(&f->v03, &o->target, &out->v03, &no_v03);
+    if (rc != 0 && rc != ERR_NOT_FOUND) {
+        *e = no_v03;
+        return rc;
     }
-    if (rc == 0) {
-        rc = restore_plan_make(&files, &o->target, &out->plan, e);
-        if (rc != 0)
-            err_wrap(e, "cannot calc restore plan");
+    rc = 0;
+    if (o->target.by_time || !v03_is_later(o, f, out))
+        rc = plan_ltx(o, f, out, e);
+    if ((rc == 0 || rc == ERR_NOT_FOUND) && v03_is_later(o, f, out)) {
+        restore_plan_deinit(&out->plan);
+        out->txid = 0;
+        out->created = out->v03.newest;
+        return 0;
     }
-    if (rc == 0)
-        rc = check_sizes(&out->plan, e);
-    if (rc == 0) {
-        const struct ltx_info *last = &out->plan.files[out->plan.n - 1];
-
-        out->txid = last->max_txid;
-        out->created = last->created;
-    }
-    restore_files_deinit(&files);
+    v03_plan_deinit(&out->v03);
+    if (rc == ERR_NOT_FOUND && out->n_ltx == 0 && no_v03.code != ERR_OK && out->n_v03 > 0)
+        *e = no_v03;
     return rc;
 }
 
 static int
+make_plan(struct session *s, const struct restore_options *o, struct restore_result *out,
+    struct err *e)
+{
+    struct found f = { 0 };
+    int rc = look(s, o, &f, e);
+
+    if (rc == 0)
+        rc = check_bounds(o, &f, out, e);
+    if (rc == 0)
+        rc = choose(o, &f, out, e);
+    found_deinit(&f);
+    return rc;
+}
+
+/* --- the whole ------------------------------------------------------------------------
+ */
+
+static int
 restore_into(struct session *s, const struct restore_options *o,
-    struct restore_result *out, bool *drv_closed, struct err *e)
+    struct restore_result *out, struct err *e)
 {
     struct output *output = NULL;
-    struct apply *apply = NULL;
     int rc = output_check(o->output, o->force, e);
 
     if (rc == 0)
         rc = output_open(o->output, &output, e);
     if (rc != 0)
         return rc;
-    apply = apply_new(output_fd(output));
-    *drv_closed = true;
-    rc = fetch_and_apply(s, &out->plan, o->parallelism, apply, e);
-    if (rc == 0) {
-        out->bytes = (int64_t)apply_commit(apply) * apply_page_size(apply);
+    if (out->v03.n > 0)
+        rc = v03_restore(s, &out->v03, o->parallelism, output, &out->bytes, e);
+    else
+        rc = ltx_restore(s, &out->plan, o->parallelism, output, &out->bytes, e);
+    if (rc == 0 && cancel_asked(o->cancel))
+        rc = err_set(e, ERR_CANCELLED, "cancelled");
+    if (rc == 0)
         rc = output_publish(output, o->integrity, e);
-    }
-    apply_free(apply);
     output_free(output);
     return rc;
 }
@@ -293,8 +290,7 @@ int
 restore_run(
     const struct restore_options *options, struct restore_result *out, struct err *e)
 {
-    bool drv_closed = false;
-    struct session s;
+    struct session *s;
     int rc;
 
     *out = (struct restore_result){ 0 };
@@ -302,16 +298,13 @@ restore_run(
         return err_set(e, ERR_USAGE,
             options->plan_only ? "cannot specify both TXID & timestamp to restore"
                                : "cannot specify index & timestamp to restore");
-    rc = session_open(&s, options->replica, e);
+    rc = session_open(options->replica, options->cancel, &s, e);
     if (rc != 0)
         return rc;
-    rc = make_plan(&s, options, out, e);
+    rc = make_plan(s, options, out, e);
     if (rc == 0 && !options->plan_only)
-        rc = restore_into(&s, options, out, &drv_closed, e);
-    if (drv_closed)
-        must(uv_loop_close(&s.loop) == 0);
-    else
-        session_close(&s);
+        rc = restore_into(s, options, out, e);
+    session_close(s);
     return rc;
 }
 
@@ -319,4 +312,5 @@ void
 restore_result_deinit(struct restore_result *r)
 {
     restore_plan_deinit(&r->plan);
+    v03_plan_deinit(&r->v03);
 }

@@ -4,6 +4,9 @@
  * list all levels -> plan -> fetch in parallel -> apply newest first -> check -> put in
  * place
  *
+ * Where a replica has backups of Litestream v0.3, too, or nothing else, those are used
+ * when they lead to a later moment (v03_plan.h); never for a TXID.
+ *
  * Needs no running worker. Synchronous with a loop of its own: for one-shot commands.
  */
 #ifndef WORKERS_RESTORE_RESTORE_H
@@ -17,6 +20,7 @@
 #include "config/config.h"
 #include "workers/restore/output.h"
 #include "workers/restore/plan.h"
+#include "workers/restore/v03_plan.h"
 
 struct restore_options {
     const struct cfg_replica *replica;
@@ -27,24 +31,37 @@ struct restore_options {
     bool plan_only;
     bool check_bounds; /* a timestamp outside of what is covered is an error */
     enum restore_integrity integrity;
+    const struct cancel *cancel; /* may be NULL; not looked at during the check */
 };
 
 struct restore_result {
     struct restore_plan plan;     /* owned: restore_result_deinit */
-    uint64_t txid;                /* reached */
+    struct v03_plan v03;          /* n > 0: this is used; owned */
+    size_t n_ltx, n_v03;          /* files there are on the replica */
+    uint64_t txid;                /* reached; 0: v0.3 */
     struct wall created;          /* of the newest file used */
     int64_t bytes;                /* of the database */
     struct wall earliest, latest; /* covered range by created-at */
 };
 
 /*
- * returns 0; ERR_NOT_FOUND: nothing fits ("transaction not available") or nothing is
+ * returns 0; ERR_NOT_FOUND: nothing fits ("transaction not available", "no snapshots
+ * available") or nothing is
  * there
  * ("no backups found", with check_bounds); anything else as it comes
  */
 int restore_run(
     const struct restore_options *options, struct restore_result *out, struct err *e);
 void restore_result_deinit(struct restore_result *r);
+
+/* How far a replica reaches. */
+struct restore_reach {
+    uint64_t txid;   /* of its LTX files, 0: there are none */
+    struct wall v03; /* created-at of the newest v0.3 object, 0: there are none */
+};
+
+int restore_reach(
+    const struct cfg_replica *replica, struct restore_reach *out, struct err *e);
 
 /*
  * Lists levels first..last of a replica in order; `entries` gets them level by level.

@@ -6,9 +6,9 @@
 #define RETRY_MAX_MS 60000
 
 /* Waits for the write lock, and the pause after a miss as a multiple of the wait. */
-#define PATIENCE_FIRST_MS 4
+#define PATIENCE_FIRST_MS 10
 #define PATIENCE_MAX_MS 1000
-#define MISS_PAUSE 4
+#define MISS_PAUSE 2
 
 /* A writer hardly notices so many milliseconds. */
 #define LINGER_FIRST_MS 2

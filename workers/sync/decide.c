@@ -8,15 +8,6 @@ one_restart(const struct decide_in *in)
     return in->wal_salt.s1 == in->mark_salt.s1 + 1;
 }
 
-/* As many TRUNCATE checkpoints of an idle database as one may think of. */
-static bool
-some_restarts(const struct decide_in *in)
-{
-    uint32_t n = in->wal_salt.s1 - in->mark_salt.s1;
-
-    return n >= 1 && n < UINT32_C(1) << 24;
-}
-
 bool
 decide_needs_slot(const struct decide_in *in)
 {
@@ -79,7 +70,7 @@ decide(const struct decide_in *in, const char **reason)
             return DECIDE_CONTINUE;
         return DECIDE_IMAGE;
     }
-    if (in->sealed && (one_restart(in) || (in->db_untouched && some_restarts(in))))
+    if (in->sealed && (one_restart(in) || in->db_untouched))
         return DECIDE_RESTARTED;
     if (!one_restart(in)) {
         *reason = "wal header salt reset, snapshotting";

@@ -22,15 +22,11 @@
  *   9    one restart, anything else                         IMAGE
  *   10   any other salts                                    IMAGE
  *
- * "One restart" is salt-1 = g1 + 1 modulo 2^32: SQLite adds one each time it restarts,
- * and also each time a TRUNCATE checkpoint finds everything copied, so that several on an
- * idle database look like several restarts. What was committed in between would have been
- * copied into the database: a file that did not change since the seal proves that nothing
- * was.
- *
- * A commit of the old generation that still stands at O cannot be captured after a
- * restart: the wal-index, which told whether it counts, speaks of the new generation. It
- * may be one whose writer died (see common/wal/wal_index.h).
+ * "One restart" is salt-1 = g1 + 1 modulo 2^32: SQLite adds one when it restarts a WAL.
+ * After a TRUNCATE checkpoint that need not be so: each of several on an idle database
+ * adds one, and a connection that has never restarted a WAL itself begins the empty file
+ * with random salts. A commit in between would have been copied into the database, so a
+ * file that did not change since the seal proves that there was none.
  */
 #ifndef WORKERS_SYNC_DECIDE_H
 #define WORKERS_SYNC_DECIDE_H

@@ -279,7 +279,7 @@ engine_checkpoint(struct engine *eng, struct engine_checkpoint *out, struct err 
     }
     if (rc != 0)
         return err_wrap(e, "checkpoint");
-    eng->sealed = false;
+    /* A seal of before still counts: the WAL may have been restarted since. */
     rc = seal(eng, &out->sealed, &sealed, e);
     if (rc == 0 && sealed) {
         out->ran = true;
@@ -289,7 +289,8 @@ engine_checkpoint(struct engine *eng, struct engine_checkpoint *out, struct err 
          * before any writer moved. If it is on slot 0 (somebody else copied the rest)
          * nothing more can be copied; on another slot nobody can restart the WAL.
          */
-        eng->sealed = rc == 0 && fstat(dbconn_fd(eng->db), &eng->db_at_seal) == 0;
+        if (rc == 0)
+            eng->sealed = fstat(dbconn_fd(eng->db), &eng->db_at_seal) == 0;
     }
     dbconn_barrier_end(eng->db);
     if (rc == ERR_BUSY) { /* another program checkpoints right now */

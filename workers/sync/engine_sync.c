@@ -188,7 +188,7 @@ enum engine_sync_result
 engine_sync_once(struct engine *eng, unsigned flags, struct err *e)
 {
     bool replaced = !dbconn_same_file(eng->db) || !engine_same_wal(eng);
-    struct look l;
+    struct look l = { 0 };
     bool any = false;
     int rc;
 

@@ -53,8 +53,12 @@ sink_write(void *arg, const void *bytes, size_t n, struct err *e)
 static int
 map_next(struct l0_run *r, struct err *e)
 {
-    int rc = wal_pagemap_next(r->plan->map, &r->map_pgno, &r->map_frame, e);
+    uint32_t lock = ltx_lock_pgno(r->plan->header.page_size);
+    int rc;
 
+    do /* SQLite never writes the lock page */
+        rc = wal_pagemap_next(r->plan->map, &r->map_pgno, &r->map_frame, e);
+    while (rc == 0 && r->map_pgno == lock);
     if (rc == ERR_END) {
         r->map_ended = true;
         return 0;
@@ -358,10 +362,10 @@ l0_write(const struct l0_plan *plan, const struct cancel *cancel, struct l0_resu
     run_free(&r);
     if (rc == 0)
         rc = sys_publish(tmp, path, e);
-    else
-        sys_remove(tmp, &ignored);
-    if (rc != 0)
+    if (rc != 0) {
+        sys_remove(tmp, &ignored); /* nothing, if it has its name already */
         err_wrap(e, "write ltx file %s", path);
+    }
     mem_free(tmp);
     mem_free(path);
     return rc;

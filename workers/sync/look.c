@@ -9,6 +9,9 @@
 #define REST_AGE_PART 16
 #define REST_WAIT_MAX_MS 250
 
+/* In frame headers behind a page that was overwritten, until the commit. */
+static const struct wal_salt no_salt = { 0, 0 };
+
 struct mark
 mark_at_start(const struct wal_header *h)
 {
@@ -70,7 +73,8 @@ classify_slot(
     }
     if (rc != 0)
         return rc;
-    if (wal_salt_equal(at.salt, l->h.salt)) {
+    /* A transaction under way may leave salts out until it commits. */
+    if (wal_salt_equal(at.salt, l->h.salt) || wal_salt_equal(at.salt, no_salt)) {
         d->slot = DECIDE_SLOT_NEW;
         return 0;
     }
@@ -191,13 +195,11 @@ look_at_wal(const struct look_in *in, struct look *out, struct err *e)
 static bool
 unfinished_at(int wal_fd, const struct mark *mark)
 {
-    struct wal_salt none = { 0,
-        0 }; /* until the checksums are recomputed at the commit */
     struct wal_frame f;
     struct err e;
 
     return wal_read_frame(wal_fd, mark->place.off, &f, &e) == 0 &&
-           (wal_salt_equal(f.salt, mark->salt) || wal_salt_equal(f.salt, none));
+           (wal_salt_equal(f.salt, mark->salt) || wal_salt_equal(f.salt, no_salt));
 }
 
 static bool

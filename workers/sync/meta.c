@@ -120,7 +120,7 @@ meta_list(const char *meta, int level, struct ltx_info **infos, size_t *n, struc
     *n = 0;
     if (dir == NULL && errno != ENOENT)
         rc = err_errno(e, errno, "open %s", path);
-    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+    while (dir != NULL && (errno = 0, entry = readdir(dir)) != NULL) {
         struct ltx_info info = { .level = level };
 
         if (!ltx_name_parse(entry->d_name, &info.min_txid, &info.max_txid))
@@ -131,6 +131,9 @@ meta_list(const char *meta, int level, struct ltx_info **infos, size_t *n, struc
         }
         (*infos)[(*n)++] = info;
     }
+    /* A listing cut short would bring an old position, whose TXIDs are taken. */
+    if (dir != NULL && errno != 0)
+        rc = err_errno(e, errno, "read %s", path);
     if (dir != NULL)
         closedir(dir);
     if (*n > 0)

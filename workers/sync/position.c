@@ -27,11 +27,11 @@ from_header(struct position *pos, const struct ltx_header *h)
 {
     *pos = (struct position){ .txid = h->max_txid,
         .salt = { h->wal_salt1, h->wal_salt2 },
-        .off = h->wal_offset + h->wal_size,
         .commit = h->commit,
         .page_size = h->page_size };
     /* Files of other programs (and those taken from a replica) name no place. */
-    pos->have_mark = h->wal_offset >= WAL_HEADER_SIZE &&
+    pos->have_mark = !__builtin_add_overflow(h->wal_offset, h->wal_size, &pos->off) &&
+                     h->wal_offset >= WAL_HEADER_SIZE &&
                      (pos->off - WAL_HEADER_SIZE) % wal_frame_size(h->page_size) == 0;
 }
 
@@ -145,7 +145,7 @@ compare_range(struct compare *c, struct ltx_decoder *dec, bool *same, struct err
     rc = wal_scan_run(c->scan, c->wal_fd, c->wh, &range, NULL, &res, e);
     if (rc != 0)
         return rc;
-    *same = res.n_commits > 0 && res.end.off == h->wal_offset + h->wal_size &&
+    *same = res.n_commits > 0 && res.end.off - h->wal_offset == h->wal_size &&
             res.commit == h->commit;
     if (*same)
         rc = compare_pages(c, dec, &res, same, e);
@@ -267,5 +267,55 @@ position_verify(const char *meta, const struct position *pos, int wal_fd,
     wal_scan_free(c.scan);
     mem_free(c.page);
     mem_free(c.frame);
+    return rc == 0 ? 0 : err_wrap(e, "compare local ltx files with the WAL");
+}
+
+/* The page of the newest local file against a frame. */
+static int
+compare_last(const char *path, uint32_t pgno, const uint8_t *want, uint32_t page_size,
+    bool *same, struct err *e)
+{
+    uint8_t *page = mem_new(page_size);
+    struct ltx_decoder *dec = NULL;
+    struct ltx_page info = { 0 };
+    int fd = -1;
+    int rc = sys_open(path, O_RDONLY, 0, &fd, e);
+
+    if (rc == 0)
+        rc = ltx_decoder_open_fd(fd, 0, &dec, e);
+    while (rc == 0 && info.pgno < pgno)
+        rc = ltx_decoder_page(dec, &info, page, e);
+    *same = rc == 0 && info.pgno == pgno && memcmp(page, want, page_size) == 0;
+    ltx_decoder_free(dec);
+    sys_close(&fd);
+    mem_free(page);
+    return rc == ERR_END || rc == ERR_CORRUPT ? 0 : rc;
+}
+
+int
+position_verify_end(
+    const char *meta, const struct position *pos, int wal_fd, bool *same, struct err *e)
+{
+    size_t size = (size_t)wal_frame_size(pos->page_size), got;
+    struct wal_frame f;
+    uint8_t *frame;
+    char *path;
+    int rc;
+
+    *same = pos->off == WAL_HEADER_SIZE;
+    if (*same)
+        return 0;
+    frame = mem_new(size);
+    path = ltx_file_path(meta, 0, pos->txid, pos->txid);
+    rc = sys_pread(wal_fd, frame, size, pos->off - (int64_t)size, &got, e);
+    if (rc == 0 && got == size) {
+        wal_frame_decode(frame, &f);
+        *same = wal_salt_equal(f.salt, pos->salt) && f.commit == pos->commit;
+        if (*same && f.pgno <= f.commit)
+            rc = compare_last(
+                path, f.pgno, frame + WAL_FRAME_HEADER_SIZE, pos->page_size, same, e);
+    }
+    mem_free(path);
+    mem_free(frame);
     return rc == 0 ? 0 : err_wrap(e, "compare local ltx files with the WAL");
 }

@@ -41,4 +41,12 @@ int position_find(
 int position_verify(const char *meta, const struct position *pos, int wal_fd,
     const struct wal_header *h, struct wal_place *place, bool *same, struct err *e);
 
+/*
+ * The WAL was restarted since, and its file still holds the frame before pos->off: is
+ * that the frame that the newest local file ends with? True when nothing was captured
+ * from that generation.
+ */
+int position_verify_end(
+    const char *meta, const struct position *pos, int wal_fd, bool *same, struct err *e);
+
 #endif

@@ -56,6 +56,18 @@ Test(args, says_what_is_wrong_without_line_or_file)
     }
 }
 
+Test(args, what_has_no_effect_is_noticed)
+{
+    struct cfg_replica *r;
+    struct err e = ERR_NONE;
+
+    cr_assert_eq(cfg_replica_from_url("s3://b/p?colour=red", &options, &r, &e), 0);
+    cr_assert_eq(cfg_replica_config(r)->n_notices, 1);
+    cr_expect_str_eq(
+        cfg_replica_config(r)->notices[0].text, "URL parameter `colour` has no effect");
+    cfg_replica_free(r);
+}
+
 Test(args, the_same_place_twice_is_refused)
 {
     static const char *const urls[] = { "file:///r", "file:///r/" };

@@ -107,6 +107,7 @@ Test(features, what_asks_for_nothing_is_fine)
         "truncate-page-n: -1\n    replica: {path: /r}\n",
         "dbs:\n  - path: /a\n    truncate-page-n: 0\n    replica: {path: /r}\n",
         "region: eu\naccess-key-id: x\n" DB("path: /r"),
+        "dbs: [{path: /a, enabled: false, replica: {url: 's3://b'}}]\n",
         "sync-interval: 5s\nshutdown-sync-timeout: 1s\nlogging: {level: debug, type: json, "
         "stderr: true, source: true}\n" DB("path: /r, name: n"),
     };

@@ -32,14 +32,15 @@ Test(print, shows_what_is_in_effect)
         "    truncate-page-n: 121359\n",
         "      - # line 4\n        type: s3\n        # url: s3://b/p?region=eu\n        path: p\n",
         "        sync-interval: 5s\n",
+        "        snapshot-interval: 24h0m0s\n        retention: 48h0m0s\n",
         "        snapshot-interval: 24h0m0s\n        retention: 72h0m0s\n",
         "        region: eu\n",
         "        endpoint: https://s3.example.com\n",
     };
     const char *text = printed(
         "sync-interval: 5s\nsnapshot: {retention: 48h}\nlevels: [{interval: 1m}]\n"
-        "dbs: [{path: /a, replica: {url: 's3://b/p?region=eu', retention: 72h, "
-        "endpoint: s3.example.com}}]\nhooks: [{cmd: a b, on: stop}]\n");
+        "dbs: [{path: /a, replicas: [{url: 's3://b/p?region=eu', retention: 72h, "
+        "endpoint: s3.example.com}, {path: /q}]}]\nhooks: [{cmd: a b, on: stop}]\n");
 
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
         cr_expect(strstr(text, lines[i]) != NULL, "%s\nis not in\n%s", lines[i], text);

@@ -49,6 +49,11 @@ Test(refused, syntax)
             "t.yml: line 1: addr: yaml: !!binary is not supported" },
         { "l0-retention: !!int x\n",
             "t.yml: line 1: l0-retention: yaml: cannot decode !!str as a !!int" },
+        { "secret-access-key: *hunter2\n",
+            "t.yml: line 1: secret-access-key: yaml: unknown anchor referenced; a value that "
+            "begins with * must be in quotes" },
+        { "secret-access-key: !!int hunter2\n",
+            "t.yml: line 1: secret-access-key: yaml: cannot decode !!str as a !!int" },
         { "addr: \"a\\0b\"\n", "t.yml: line 1: addr: value with a NUL character" },
     };
 
@@ -379,6 +384,12 @@ Test(refused, replicas)
         { DB("type: webdav"), R ": webdav-url required for webdav replica" },
         { DB("type: nats"), R ": bucket required for NATS replica" },
         { DB("url: 'nats://h:4222'"), R ": bucket required for NATS replica" },
+        { "dbs:\n  - path: /a\n    replica:\n      bucket: key\n      url: nats://h/u.l\n",
+            "t.yml: line 5: dbs[/a].replica.bucket: a NATS bucket has letters, digits, _ and - "
+            "only (got u.l)" },
+        { "bucket: a.b\ndbs:\n  - path: /a\n    replica:\n      url: nats://h\n",
+            "t.yml: line 1: dbs[/a].replica.bucket: a NATS bucket has letters, digits, _ and - "
+            "only (got a.b)" },
         { DB("type: nats, bucket: a.b"),
             R ".bucket: a NATS bucket has letters, digits, _ and - only (got a.b)" },
         { DB("type: nats, bucket: b, client-cert: /c"),

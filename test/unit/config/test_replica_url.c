@@ -150,7 +150,7 @@ Test(replica_url, parameters_in_both_spellings)
     static const char *const urls[] = {
         "s3://b/p?skipVerify=true&signPayload=false&requireContentMD5=0&storageClass=GLACIER"
         "&partSize=7000000&concurrency=3&sseCustomerAlgorithm=AES256&sseCustomerKey=a2V5"
-        "&sseCustomerKeyMD5=bWQ1&sseKmsKeyId=kms",
+        "&sseCustomerKeyMD5=bWQ1&sseKmsKeyId=kms&concurrency=9&skipVerify=false",
         "s3://b/p?skip-verify=1&sign-payload=no&require-content-md5=F&storage-class=GLACIER"
         "&part-size=7000000&concurrency=3&sse-customer-algorithm=AES256"
         "&sse-customer-key=a2V5&sse-customer-key-md5=bWQ1&sse-kms-key-id=kms",
@@ -246,6 +246,62 @@ Test(replica_url, an_endpoint_key_or_variable_asks_for_path_style)
     config_free(c);
     c = loaded_replica("      url: s3://b/p\n      endpoint: http://own\n");
     cr_expect_str_eq(c->dbs[0].replicas[0].endpoint, "http://own");
+    config_free(c);
+}
+
+Test(replica_url, secrets_may_come_from_variables)
+{
+    static const struct {
+        const char *variable, *keys, *value; /* "": not used */
+        bool sas;
+    } rows[] = {
+        { "LITESTREAM_AZURE_ACCOUNT_KEY", "url: abs://a@c", "env", false },
+        { "LITESTREAM_AZURE_ACCOUNT_KEY", "url: abs://a@c\n      account-key: own", "own",
+            false },
+        { "LITESTREAM_AZURE_ACCOUNT_KEY", "url: abs://a@c\n      account-key-file: /f",
+            "", false },
+        { "LITESTREAM_AZURE_SAS_TOKEN", "url: abs://a@c", "env", true },
+        { "LITESTREAM_AZURE_SAS_TOKEN", "url: abs://a@c\n      sas-token: own", "own",
+            true },
+        { "LITESTREAM_AZURE_SAS_TOKEN", "url: gs://c", "", true },
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char keys[256];
+        struct config *c;
+        const struct cfg_replica *r;
+
+        loaded_set(rows[i].variable, "env");
+        snprintf(keys, sizeof(keys), "      %s\n", rows[i].keys);
+        c = loaded_replica(keys);
+        r = &c->dbs[0].replicas[0];
+        cr_expect_str_eq(secret_reveal(rows[i].sas ? &r->sas_token : &r->account_key),
+            rows[i].value, "%s: %s", rows[i].variable, rows[i].keys);
+        config_free(c);
+    }
+}
+
+static const char *
+oss_env(const char *name)
+{
+    return strcmp(name, "OSS_ACCESS_KEY_ID") == 0       ? "env id"
+           : strcmp(name, "OSS_ACCESS_KEY_SECRET") == 0 ? "env key"
+                                                        : NULL;
+}
+
+Test(replica_url, the_key_pair_of_oss_comes_whole_from_one_place)
+{
+    const struct config_options options = { .env = oss_env };
+    const char *text = "dbs:\n  - path: /a\n    replicas:\n      - url: oss://b/p\n"
+                       "      - {url: 'oss://b/q', access-key-id: own}\n";
+    struct config *c;
+    struct err e = ERR_NONE;
+
+    cr_assert_eq(config_parse(text, strlen(text), "t.yml", &options, &c, &e), 0);
+    cr_expect_str_eq(c->dbs[0].replicas[0].access_key_id, "env id");
+    cr_expect_str_eq(secret_reveal(&c->dbs[0].replicas[0].secret_access_key), "env key");
+    cr_expect_str_eq(c->dbs[0].replicas[1].access_key_id, "own");
+    cr_expect_not(secret_is_set(&c->dbs[0].replicas[1].secret_access_key));
     config_free(c);
 }
 

@@ -276,7 +276,7 @@ app_wait(struct app *a)
     return rc;
 }
 
-static void
+__attribute__((format(printf, 2, 0))) static void
 go(struct app *a, const char *fmt, va_list ap)
 {
     char *sql = NULL;

@@ -102,6 +102,24 @@ Test(checkpoint_policy, one_that_lets_nobody_restart_makes_the_next_ones_linger)
     cr_assert_leq(p.linger_ms, 3);
 }
 
+Test(checkpoint_policy, after_a_miss_it_waits_longer_and_pauses_in_between)
+{
+    static const int64_t waits[] = { 10, 20, 40, 80, 160, 320, 640, 1000, 1000 };
+    struct ckpt_policy p = fresh();
+    int64_t now = 0;
+
+    ckpt_policy_captured(&p);
+    for (size_t i = 0; i < sizeof(waits) / sizeof(waits[0]); i++) {
+        cr_assert(ckpt_policy_due(&p, size_of(1500), PS, at(now)));
+        cr_assert_eq(p.patience_ms, waits[i]);
+        ckpt_policy_missed(&p, at(now));
+        cr_assert_not(ckpt_policy_due(&p, size_of(1500), PS, at(now + 2 * waits[i] - 1)));
+        now += 2 * waits[i];
+    }
+    ckpt_policy_done(&p, true, size_of(1500), at(now));
+    cr_assert_eq(p.patience_ms, waits[0]);
+}
+
 Test(checkpoint_policy, a_blocked_one_backs_off_to_a_minute)
 {
     struct ckpt_policy p = fresh();

@@ -88,3 +88,54 @@ Test(engine, captures_what_overwrites_a_commit_that_never_counted)
     }
     done();
 }
+
+/* What is behind the position after a restart may be such a commit, too. */
+Test(engine, does_not_capture_a_dead_commit_of_the_wal_before)
+{
+    struct engine_checkpoint c;
+    struct err e;
+
+    app_die_at(r.app[0], APP_WAL_SYNC, 1);
+    cr_assert_eq(
+        app_sql(r.app[0], "UPDATE t SET b = noise(30, 700) WHERE id < 9"), APP_DIED);
+    cr_assert_eq(app_sql(r.app[1], "SELECT count(*) FROM t"), 0); /* keeps it open */
+    cr_assert_eq(engine_checkpoint(r.eng, &c, &e), 0);
+    cr_assert(c.complete);
+    rig_close(&r);
+    cr_assert_eq(app_sql(r.app[1], "UPDATE t SET b = 'x' WHERE id = 50"), 0);
+    cr_assert(rig_open(&r));
+    done();
+}
+
+Test(engine, a_seal_counts_until_the_next_look)
+{
+    struct engine_checkpoint c;
+    struct err e;
+
+    for (int i = 0; i < 5; i++) { /* each writer restarts what was sealed */
+        cr_assert_eq(engine_checkpoint(r.eng, &c, &e), 0);
+        cr_assert(c.ran && c.complete);
+        cr_assert_eq(
+            app_sql(r.app[1], "UPDATE t SET b = zeroblob(%d) WHERE id = %d", i, i), 0);
+    }
+    cr_assert(rig_sync(&r));
+    cr_assert(rig_equal(&r));
+    cr_assert_eq(r.replay.n_images, 1);
+    rig_stop(&r);
+}
+
+Test(engine, says_when_a_commit_may_be_under_way)
+{
+    app_sql(r.app[0], "BEGIN; UPDATE t SET b = noise(id + 1000, 700)");
+    cr_assert(engine_has_news(r.eng));
+    cr_assert_eq(rig_sync_once(&r, false, false), ENGINE_DONE);
+    cr_assert_not(r.report.wrote);
+    cr_assert_eq(r.report.again_ms, 0);
+    cr_assert_gt(r.report.peek_ms, 0);
+    app_sql(r.app[0], "COMMIT");
+    cr_assert(engine_has_news(r.eng));
+    cr_assert(rig_sync(&r));
+    cr_assert_eq(r.report.peek_ms, 0);
+    cr_assert_not(engine_has_news(r.eng));
+    done();
+}

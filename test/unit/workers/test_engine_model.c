@@ -35,7 +35,7 @@ below(uint32_t n)
     return (uint32_t)(rng >> 20) % n;
 }
 
-static void
+__attribute__((format(printf, 1, 2))) static void
 note(const char *fmt, ...)
 {
     va_list ap;
