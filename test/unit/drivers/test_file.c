@@ -165,13 +165,17 @@ put_with_faults(int sys_errno, enum err_code expected)
 {
     struct object o = object_make(1, 1, 5000, 1000);
     struct ltx_info file = { .level = 0, .min_txid = 1, .max_txid = 1 };
+    bool reached = true;
     int n_failed = 0;
     struct rig r;
 
     rig_open(&r, open_file);
-    for (int nth = 1; fault_nth(nth, sys_errno); nth++) {
-        int rc = rig_put(&r, 0, 1, 1, &o);
+    for (int nth = 1; reached; nth++) {
+        int rc;
 
+        fault_nth(nth, sys_errno);
+        rc = rig_put(&r, 0, 1, 1, &o);
+        reached = fault_calls() >= nth;
         fault_off();
         n_failed += rc != 0 ? 1 : 0;
         cr_expect(rc == 0 || rc == (int)expected, "call %d: %d", nth, rc);
@@ -183,7 +187,6 @@ put_with_faults(int sys_errno, enum err_code expected)
                 rig_count(&r, 0) == 0 || rig_holds(&r, 0, 1, 1, &o), "call %d", nth);
         cr_assert_eq(rig_del(&r, &file, 1), 0);
     }
-    fault_off();
     cr_expect_geq(n_failed, 5, "open, write, fsync, rename and the folder's fsync");
     free(o.p);
     rig_close(&r);

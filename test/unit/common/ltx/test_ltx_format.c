@@ -2,9 +2,8 @@
 
 #include <criterion/criterion.h>
 
-#include "common/base/mem.h"
+#include "common/crc64/crc64.h"
 #include "common/ltx/ltx_format.h"
-#include "common/ltx/ltx_name.h"
 #include "test/unit/common/ltx/ltx_files.h"
 
 Test(ltx_header, survives_encoding)
@@ -31,6 +30,57 @@ Test(ltx_header, survives_encoding)
     cr_expect_eq(back.node_id, 0xABCD);
 }
 
+/* Each field alone has its own bytes, and no other field sees them. */
+Test(ltx_header, puts_every_field_where_it_belongs)
+{
+    static const struct {
+        size_t at, size;
+    } fields[] = { { 4, 4 }, { 8, 4 }, { 12, 4 }, { 16, 8 }, { 24, 8 }, { 32, 8 },
+        { 40, 8 }, { 48, 8 }, { 56, 8 }, { 64, 4 }, { 68, 4 }, { 72, 8 }, { 80, 20 } };
+    struct ltx_header h = { .flags = 0x01020304,
+        .page_size = 0x11121314,
+        .commit = 0x21222324,
+        .min_txid = UINT64_C(0x3132333435363738),
+        .max_txid = UINT64_C(0x4142434445464748),
+        .timestamp_ms = INT64_C(0x5152535455565758),
+        .pre_apply = UINT64_C(0x6162636465666768),
+        .wal_offset = INT64_C(0x7172737475767778),
+        .wal_size = INT64_C(0x0102030405060708),
+        .wal_salt1 = 0x91929394,
+        .wal_salt2 = 0xa1a2a3a4,
+        .node_id = UINT64_C(0xb1b2b3b4b5b6b7b8) };
+    static const uint8_t first[] = { 0x01, 0x11, 0x21, 0x31, 0x41, 0x51, 0x61, 0x71, 0x01,
+        0x91, 0xa1, 0xb1, 0xc1 };
+    uint8_t raw[LTX_HEADER_SIZE];
+
+    for (size_t i = 0; i < sizeof(h.reserved); i++)
+        h.reserved[i] = (uint8_t)(0xc1 + i);
+    ltx_header_encode(&h, raw);
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+        for (size_t k = 0; k < fields[i].size; k++)
+            cr_expect_eq(raw[fields[i].at + k], (uint8_t)(first[i] + k),
+                "field %zu byte %zu", i, k);
+}
+
+Test(ltx_header, keeps_every_byte_it_read)
+{
+    uint64_t state = 3;
+
+    for (int round = 0; round < 2000; round++) {
+        struct ltx_header h = header_of(512u << round % 8, noise(&state), 2, 9);
+        uint8_t raw[LTX_HEADER_SIZE], back[LTX_HEADER_SIZE];
+        struct err e;
+
+        ltx_header_encode(&h, raw);
+        for (size_t i = 72; i < sizeof(raw); i++)
+            raw[i] = (uint8_t)noise(&state);
+        raw[32] = (uint8_t)noise(&state);
+        cr_assert_eq(ltx_header_decode(raw, &h, &e), 0, "%s", e.text);
+        ltx_header_encode(&h, back);
+        cr_assert_arr_eq(raw, back, sizeof(raw));
+    }
+}
+
 Test(ltx_header, of_a_sample_is_read)
 {
     struct bytes b = sample("chain/ltx/0/0000000000000003-0000000000000003.ltx");
@@ -48,31 +98,93 @@ Test(ltx_header, of_a_sample_is_read)
     bytes_free(&b);
 }
 
-/* Every rule is broken once in a header that is good otherwise. */
-Test(ltx_header, refuses_each_broken_rule)
-{
-    const struct ltx_header good = header_of(1024, 5, 2, 4);
-    struct ltx_header bad[10];
-    size_t n = 0;
-    struct err e;
+#define SUM(n) (LTX_CHECKSUM_FLAG | (n))
 
-    cr_assert_eq(ltx_header_check(&good, &e), 0, "%s", e.text);
-    for (size_t i = 0; i < 10; i++)
-        bad[i] = good;
-    bad[n++].flags = 0x80;
-    bad[n++].page_size = 1000;
-    bad[n++].page_size = 256;
-    bad[n++].page_size = 131072;
-    bad[n++].min_txid = 0;
-    bad[n++].max_txid = 0;
-    bad[n++].max_txid = 1;                      /* below min */
-    bad[n++].pre_apply = LTX_CHECKSUM_FLAG | 1; /* with checksums untracked */
-    bad[n++].wal_offset = -1;
-    bad[n++].wal_size = -1;
-    for (size_t i = 0; i < n; i++) {
-        cr_expect_eq(ltx_header_check(&bad[i], &e), ERR_CORRUPT, "rule %zu", i);
-        cr_expect_neq(e.text[0], '\0');
-    }
+/* The first rule that is broken, NULL for none, of a header that is good otherwise. */
+static const char *
+broken(struct ltx_header h)
+{
+    static struct err e;
+    int rc = ltx_header_check(&h, &e);
+
+    cr_assert(rc == 0 || rc == ERR_CORRUPT);
+    return rc == 0 ? NULL : e.text;
+}
+
+#define BROKEN(words, ...)                                                               \
+    do {                                                                                 \
+        struct ltx_header h = header_of(1024, 5, 2, 4);                                  \
+        const char *got;                                                                 \
+        __VA_ARGS__;                                                                     \
+        got = broken(h);                                                                 \
+        cr_assert_not_null(got, "%s", words);                                            \
+        cr_expect_str_eq(got, words);                                                    \
+    } while (0)
+
+#define GOOD(...)                                                                        \
+    do {                                                                                 \
+        struct ltx_header h = header_of(1024, 5, 2, 4);                                  \
+        __VA_ARGS__;                                                                     \
+        cr_expect_null(broken(h), "%s: %s", #__VA_ARGS__, broken(h));                    \
+    } while (0)
+
+Test(ltx_header, refuses_each_broken_rule_in_litestreams_words)
+{
+    BROKEN("invalid flags: 0x00000001", h.flags = 1);
+    BROKEN("invalid flags: 0x00000006", h.flags = 6);
+    BROKEN("invalid flags: 0x80000002", h.flags |= 1u << 31);
+    BROKEN("invalid page size: 0", h.page_size = 0);
+    BROKEN("invalid page size: 1", h.page_size = 1);
+    BROKEN("invalid page size: 256", h.page_size = 256);
+    BROKEN("invalid page size: 1000", h.page_size = 1000);
+    BROKEN("invalid page size: 131072", h.page_size = 131072);
+    BROKEN("minimum transaction id required", h.min_txid = 0);
+    BROKEN("maximum transaction id required", h.max_txid = 0);
+    BROKEN("transaction ids out of order: (5,4)", h.min_txid = 5);
+    BROKEN("wal offset cannot be negative: -1", h.wal_offset = -1);
+    BROKEN("wal size cannot be negative: -1", h.wal_size = -1);
+    BROKEN("wal size cannot be negative: -9223372036854775808", h.wal_size = INT64_MIN);
+    BROKEN("wal offset required if salt exists", h.wal_offset = 0);
+    BROKEN("wal offset required if salt exists", h.wal_offset = 0, h.wal_salt1 = 0);
+    BROKEN("wal offset required if salt exists", h.wal_offset = 0, h.wal_salt2 = 0);
+    BROKEN("wal offset required if wal size exists", h.wal_offset = 0,
+        h.wal_salt1 = h.wal_salt2 = 0);
+    BROKEN("pre-apply checksum must be zero on snapshots", h.min_txid = 1,
+        h.pre_apply = SUM(1));
+    BROKEN("pre-apply checksum must be zero on snapshots", h.min_txid = 1, h.flags = 0,
+        h.pre_apply = SUM(1));
+    BROKEN("pre-apply checksum not allowed", h.pre_apply = SUM(1));
+    BROKEN("pre-apply checksum required on non-snapshot files", h.flags = 0);
+    BROKEN("invalid pre-apply checksum format", h.flags = 0, h.pre_apply = 1);
+    BROKEN("invalid pre-apply checksum format", h.flags = 0,
+        h.pre_apply = ~LTX_CHECKSUM_FLAG);
+}
+
+Test(ltx_header, names_the_first_rule_of_several)
+{
+    BROKEN("invalid flags: 0x00000008", memset(&h, 0, sizeof(h)), h.flags = 8);
+    BROKEN("invalid page size: 7", memset(&h, 0, sizeof(h)), h.page_size = 7);
+    BROKEN("minimum transaction id required", memset(&h, 0, sizeof(h)),
+        h.page_size = 512, h.wal_offset = -1);
+    BROKEN("wal offset cannot be negative: -2", h.wal_offset = -2, h.wal_size = -2);
+}
+
+Test(ltx_header, accepts_what_no_rule_forbids)
+{
+    GOOD(h.commit = 0);
+    GOOD(h.commit = UINT32_MAX);
+    GOOD(h.timestamp_ms = INT64_MIN);
+    GOOD(h.timestamp_ms = 0);
+    GOOD(h.node_id = UINT64_MAX);
+    GOOD(memset(h.reserved, 0xff, sizeof(h.reserved)));
+    GOOD(h.max_txid = UINT64_MAX);
+    GOOD(h.min_txid = h.max_txid = UINT64_MAX);
+    GOOD(h.wal_offset = INT64_MAX, h.wal_size = INT64_MAX);
+    GOOD(h.wal_offset = 0, h.wal_size = 0, h.wal_salt1 = h.wal_salt2 = 0);
+    GOOD(h.wal_size = 0, h.wal_salt1 = h.wal_salt2 = 0);
+    GOOD(h.min_txid = 1);
+    GOOD(h.min_txid = 1, h.flags = 0);
+    GOOD(h.flags = 0, h.pre_apply = LTX_CHECKSUM_FLAG);
 }
 
 Test(ltx_header, wants_its_magic)
@@ -85,6 +197,7 @@ Test(ltx_header, wants_its_magic)
     for (int i = 0; i < 4; i++) {
         raw[i] ^= 1;
         cr_expect_eq(ltx_header_decode(raw, &h, &e), ERR_CORRUPT);
+        cr_expect_str_eq(e.text, "unmarshal header: invalid LTX file");
         raw[i] ^= 1;
     }
     cr_expect_eq(ltx_header_decode(raw, &h, &e), 0);
@@ -92,9 +205,16 @@ Test(ltx_header, wants_its_magic)
 
 Test(ltx_format, knows_the_lock_page)
 {
-    cr_expect_eq(ltx_lock_pgno(512), 2097153);
-    cr_expect_eq(ltx_lock_pgno(4096), 262145);
-    cr_expect_eq(ltx_lock_pgno(65536), 16385);
+    static const uint32_t pgnos[] = { 2097153, 1048577, 524289, 262145, 131073, 65537,
+        32769, 16385 };
+
+    for (unsigned i = 0; i < 8; i++) {
+        uint32_t size = 512u << i;
+        uint64_t first = (uint64_t)(pgnos[i] - 1) * size;
+
+        cr_expect_eq(ltx_lock_pgno(size), pgnos[i]);
+        cr_expect(first <= 0x40000000 && 0x40000000 < first + size);
+    }
 }
 
 Test(ltx_format, page_sizes_are_powers_of_two)
@@ -136,66 +256,112 @@ Test(ltx_uvarint, longer_than_64_bits_is_refused)
     cr_expect_eq(v, UINT64_MAX);
 }
 
-/* --- names ----------------------------------------------------------------------------
+Test(ltx_uvarint, has_the_bytes_of_leb128)
+{
+    static const struct {
+        uint64_t v;
+        size_t n;
+        uint8_t bytes[10];
+    } known[] = { { 0, 1, { 0 } }, { 127, 1, { 0x7f } }, { 128, 2, { 0x80, 0x01 } },
+        { 220, 2, { 0xdc, 0x01 } }, { 16384, 3, { 0x80, 0x80, 0x01 } },
+        { UINT64_MAX, 10,
+            { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01 } } };
+
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        uint8_t out[10];
+
+        cr_assert_eq(ltx_put_uvarint(out, known[i].v), known[i].n);
+        cr_expect_arr_eq(out, known[i].bytes, known[i].n);
+    }
+}
+
+Test(ltx_uvarint, reads_no_byte_too_far)
+{
+    const uint8_t bytes[] = { 0x81, 0x00, 0x55 };
+    uint64_t v = 7;
+
+    cr_expect_eq(ltx_get_uvarint(bytes, 0, &v), 0);
+    cr_expect_eq(ltx_get_uvarint(bytes, 1, &v), 0);
+    cr_expect_eq(v, 7, "only a whole number is told");
+    cr_expect_eq(ltx_get_uvarint(bytes, 3, &v), 2);
+    cr_expect_eq(v, 1);
+}
+
+Test(ltx_format, integers_are_big_endian)
+{
+    const uint8_t bytes[] = { 0x80, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0xff };
+    uint8_t out[8];
+
+    cr_expect_eq(ltx_get_u16(bytes), 0x8001);
+    cr_expect_eq(ltx_get_u32(bytes), 0x80010203u);
+    cr_expect_eq(ltx_get_u64(bytes), UINT64_C(0x80010203040506ff));
+    ltx_put_u64(out, UINT64_C(0x80010203040506ff));
+    cr_expect_arr_eq(out, bytes, 8);
+    ltx_put_u32(out, 0x80010203u);
+    cr_expect_arr_eq(out, bytes, 4);
+    ltx_put_u16(out, 0x8001);
+    cr_expect_arr_eq(out, bytes, 2);
+}
+
+/* --- checksums ------------------------------------------------------------------------
  */
 
-Test(ltx_name, goes_there_and_back)
+static uint64_t
+sum_of(uint32_t pgno, uint8_t fill)
 {
-    char name[LTX_NAME_SIZE];
-    uint64_t min, max;
+    uint8_t page[512];
 
-    ltx_name_format(1, UINT64_C(0xfedcba9876543210), name);
-    cr_expect_str_eq(name, "0000000000000001-fedcba9876543210.ltx");
-    cr_assert(ltx_name_parse(name, &min, &max));
-    cr_expect_eq(min, 1);
-    cr_expect_eq(max, UINT64_C(0xfedcba9876543210));
+    memset(page, fill, sizeof(page));
+    return ltx_page_checksum(pgno, page, sizeof(page));
 }
 
-Test(ltx_name, is_matched_exactly)
+Test(ltx_checksum, of_pages_has_the_known_values)
 {
-    static const char *const junk[] = { "", ".", "..", "x",
-        "0000000000000001-0000000000000001", "0000000000000001-0000000000000001.ltx.tmp",
-        "0000000000000001-0000000000000001.LTX", " 0000000000000001-0000000000000001.ltx",
-        "000000000000000A-000000000000000a.ltx", "0000000000000001_0000000000000001.ltx",
-        "000000000000001-0000000000000001.ltx", "00000000000000001-0000000000000001.ltx",
-        "0000000000000001-000000000000000g.ltx",
-        "0000000000000001-0000000000000001.ltx\n" };
-    uint64_t min, max;
-
-    for (size_t i = 0; i < sizeof(junk) / sizeof(junk[0]); i++)
-        cr_expect_not(ltx_name_parse(junk[i], &min, &max), "%s", junk[i]);
+    cr_expect_eq(sum_of(1, 1), UINT64_C(0xe4e4aaa102377eee));
+    cr_expect_eq(sum_of(2, 2), UINT64_C(0xc9c9554231044ddd));
+    cr_expect_eq(sum_of(3, 3), UINT64_C(0xc2d2001cdfeaa333));
+    cr_expect_eq(sum_of(1, 0), UINT64_C(0xefb1f44fecd99000));
+    cr_expect_eq(sum_of(2, 0), UINT64_C(0xef63e89fecd99000));
 }
 
-Test(ltx_name, a_txid_is_16_hex_digits)
+Test(ltx_checksum, of_a_database_rolls)
 {
-    uint64_t txid;
-    struct err e;
+    uint64_t sum = ltx_rolling_checksum(0, sum_of(1, 1)), back;
 
-    cr_expect_eq(ltx_txid_parse("00000000000000Ff", &txid, &e), 0);
-    cr_expect_eq(txid, 255);
-    cr_expect_eq(ltx_txid_parse("ff", &txid, &e), ERR_USAGE);
-    cr_expect_eq(ltx_txid_parse("00000000000000fff", &txid, &e), ERR_USAGE);
-    cr_expect_eq(ltx_txid_parse("-000000000000001", &txid, &e), ERR_USAGE);
-    cr_expect_eq(ltx_txid_parse("", &txid, &e), ERR_USAGE);
+    cr_expect_eq(sum, UINT64_C(0xe4e4aaa102377eee));
+    sum = ltx_rolling_checksum(sum, sum_of(2, 2));
+    cr_expect_eq(sum, UINT64_C(0xad2dffe333333333));
+    sum = ltx_rolling_checksum(sum, sum_of(3, 3));
+    cr_expect_eq(sum, UINT64_C(0xefffffffecd99000));
+
+    back = ltx_rolling_checksum(0, sum_of(3, 3));
+    back = ltx_rolling_checksum(back, sum_of(1, 1));
+    back = ltx_rolling_checksum(back, sum_of(2, 2));
+    cr_expect_eq(back, sum, "order does not matter");
 }
 
-Test(ltx_name, paths_are_below_ltx)
+/* Step by step through a file, the file checksum as the format describes it. */
+Test(ltx_checksum, of_a_file_has_the_known_steps)
 {
-    char *dir = ltx_level_path("/r", 9), *file = ltx_file_path("/r", 0, 2, 16);
+    struct bytes b = sample("encode-db/p512.ltx"), db = sample("db/p512.db");
+    uint64_t crc = crc64_update(0, b.p, 100);
 
-    cr_expect_str_eq(dir, "/r/ltx/9");
-    cr_expect_str_eq(file, "/r/ltx/0/0000000000000002-0000000000000010.ltx");
-    mem_free(dir);
-    mem_free(file);
-}
-
-Test(ltx_name, contiguous_leaves_no_gap_and_brings_news)
-{
-    cr_expect(ltx_contiguous(5, 6, 6));
-    cr_expect(ltx_contiguous(5, 6, 9));
-    cr_expect(ltx_contiguous(5, 3, 6), "overlap");
-    cr_expect_not(ltx_contiguous(5, 7, 9), "gap");
-    cr_expect_not(ltx_contiguous(5, 3, 5), "nothing new");
-    cr_expect(ltx_contiguous(0, 1, 1));
-    cr_expect_not(ltx_contiguous(UINT64_MAX, 1, UINT64_MAX));
+    cr_expect_eq(crc, UINT64_C(0x57d5edede8f597fc), "header");
+    crc = crc64_update(crc, b.p + 100, 10);
+    cr_expect_eq(crc, UINT64_C(0x5c14d34706378151), "head of page 1");
+    crc = crc64_update(crc, db.p, 512);
+    cr_expect_eq(crc, UINT64_C(0xb2ca00d83ae4d007), "page 1");
+    crc = crc64_update(crc, b.p + 220, 10);
+    cr_expect_eq(crc, UINT64_C(0x9bd981251eed5ffb), "head of page 2");
+    crc = crc64_update(crc, db.p + 512, 512);
+    cr_expect_eq(crc, UINT64_C(0x63af8bcd23632a4b), "page 2");
+    crc = crc64_update(crc, b.p + 263, 6);
+    cr_expect_eq(crc, UINT64_C(0xb8113b77177ca3af), "end marker");
+    crc = crc64_update(crc, b.p + 269, 16);
+    cr_expect_eq(crc, UINT64_C(0xd563992e28fb1e63), "index");
+    crc = crc64_update(crc, b.p + 285, 8);
+    cr_expect_eq(crc, UINT64_C(0xe6cea3df4fbc8589), "post-apply");
+    cr_expect_eq(ltx_get_u64(b.p + 293), crc | LTX_CHECKSUM_FLAG);
+    bytes_free(&b);
+    bytes_free(&db);
 }
