@@ -304,6 +304,12 @@ ltx_encoder_close(struct ltx_encoder *enc, uint64_t post_apply,
     return 0;
 }
 
+void
+ltx_encoder_abandon(struct ltx_encoder *enc)
+{
+    enc->failed = true;
+}
+
 int64_t
 ltx_encoder_size(const struct ltx_encoder *enc)
 {

@@ -51,6 +51,9 @@ int ltx_encoder_page_compressed(struct ltx_encoder *enc, uint32_t pgno, const vo
 int ltx_encoder_close(struct ltx_encoder *enc, uint64_t post_apply,
     struct ltx_trailer *trailer, struct err *e);
 
+/* For a source of pages that fails: from now on every call fails. */
+void ltx_encoder_abandon(struct ltx_encoder *enc);
+
 int64_t ltx_encoder_size(const struct ltx_encoder *enc); /* bytes given to the sink */
 uint32_t ltx_encoder_n_pages(const struct ltx_encoder *enc);
 void ltx_encoder_free(struct ltx_encoder *enc); /* NULL is fine; writes nothing */

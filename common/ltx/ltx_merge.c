@@ -211,8 +211,8 @@ check_complete(const struct ltx_merge *m, uint32_t pgno, struct err *e)
     if (last == lock)
         last--;
     if (pgno == 0 && m->last_pgno != last)
-        return err_set(e, ERR_CORRUPT, "snapshot ends at page %u of %u", m->last_pgno,
-            m->h.commit);
+        return err_set(
+            e, ERR_CORRUPT, "snapshot ends at page %u of %u", m->last_pgno, m->h.commit);
     return 0;
 }
 
@@ -230,8 +230,7 @@ advance(struct ltx_merge *m, struct err *e)
         rc = advance_top(m, e);
     if (rc != 0)
         return rc;
-    return check_complete(
-        m, m->n_heap > 0 ? m->inputs[m->heap[0]].info.pgno : 0, e);
+    return check_complete(m, m->n_heap > 0 ? m->inputs[m->heap[0]].info.pgno : 0, e);
 }
 
 int
@@ -315,5 +314,7 @@ ltx_merge_run(struct ltx_merge *m, struct ltx_encoder *enc, const struct cancel 
         if (rc != 0)
             err_wrap(e, "close encoder");
     }
+    if (rc != 0)
+        ltx_encoder_abandon(enc);
     return rc;
 }

@@ -46,7 +46,7 @@ void ltx_merge_free(struct ltx_merge *m);
 /*
  * All of it into an encoder that was opened with ltx_merge_header: pages, close of the
  * inputs, close of the encoder. *cancel (may be NULL) is looked at before each page of an
- * input and ends the run with ERR_CANCELLED.
+ * input and ends the run with ERR_CANCELLED. After an error the encoder is abandoned.
  */
 int ltx_merge_run(struct ltx_merge *m, struct ltx_encoder *enc,
     const struct cancel *cancel, struct err *e);

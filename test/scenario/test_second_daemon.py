@@ -71,7 +71,7 @@ def test_hand_over_under_load(litestream, ledger, replica):
     ledger.commit(30, fill_bytes=4000)
     writer = litestream.writer(ledger.path, autocheckpoint=0, pause=0.002)
     old = litestream.replicate(config=config(ledger, replica))
-    old.wait_worker(ledger.path)
+    lib.wait_until(lambda: disk.newest_txid(replica.path) > 0)
     for _ in range(3):
         new = litestream.replicate(config=config(ledger, replica))
         new.wait_log(REFUSED)

@@ -6,7 +6,10 @@
 
 #include <criterion/criterion.h>
 
+#include "common/crc64/crc64.h"
 #include "test/unit/support/tmp.h"
+
+#define IMAGE_MAX ((uint64_t)128 << 20)
 
 struct bytes
 bytes_copy(const void *p, size_t n)
@@ -141,7 +144,7 @@ image_apply(struct image *im, const void *p, size_t n, size_t chunk, struct err 
         const struct ltx_header *h = ltx_decoder_header(dec);
 
         /* A damaged file may claim any size: then its verdict is all that counts. */
-        bool sane = h->commit <= 1u << 20;
+        bool sane = (uint64_t)h->commit * h->page_size <= IMAGE_MAX;
 
         if (sane)
             image_resize(im, h->page_size, h->commit);
@@ -200,4 +203,43 @@ fill_page(uint64_t *state, uint8_t *page, uint32_t page_size)
 
     for (uint32_t i = 0; i < page_size; i++)
         page[i] = i < page_size / 2 ? same : (uint8_t)noise(state);
+}
+
+/* --- files by hand --------------------------------------------------------------------
+ */
+
+size_t
+put_tail(uint8_t *out, const uint32_t *pgnos, const size_t *sizes, size_t n)
+{
+    uint64_t offset = LTX_HEADER_SIZE;
+    size_t at = LTX_PAGE_HEADER_SIZE;
+
+    memset(out, 0, LTX_PAGE_HEADER_SIZE);
+    for (size_t i = 0; i < n; i++) {
+        at += ltx_put_uvarint(out + at, pgnos[i]);
+        at += ltx_put_uvarint(out + at, offset);
+        at += ltx_put_uvarint(out + at, sizes[i]);
+        offset += sizes[i];
+    }
+    out[at++] = 0;
+    ltx_put_u64(out + at, at - LTX_PAGE_HEADER_SIZE);
+    memset(out + at + 8, 0, LTX_TRAILER_SIZE);
+    return at + 8 + LTX_TRAILER_SIZE;
+}
+
+void
+seal(struct bytes *b, const uint8_t *pages, const size_t *heads, const size_t *sizes,
+    size_t n)
+{
+    uint32_t page_size = ltx_get_u32(b->p + 8);
+    uint64_t crc = crc64_update(0, b->p, LTX_HEADER_SIZE);
+    size_t at = LTX_HEADER_SIZE;
+
+    for (size_t i = 0; i < n; i++) {
+        crc = crc64_update(crc, b->p + at, heads[i]);
+        crc = crc64_update(crc, pages + i * page_size, page_size);
+        at += sizes[i];
+    }
+    crc = crc64_update(crc, b->p + at, b->n - 8 - at);
+    ltx_put_u64(b->p + b->n - 8, crc | LTX_CHECKSUM_FLAG);
 }

@@ -59,6 +59,18 @@ struct ltx_header header_of(
 struct bytes encode(
     const struct ltx_header *h, struct image *im, const uint32_t *pgnos, size_t n);
 
+/* --- files by hand */
+
+/* End marker, index of n frames and a trailer of zeros; returns the bytes. */
+size_t put_tail(uint8_t *out, const uint32_t *pgnos, const size_t *sizes, size_t n);
+
+/*
+ * Makes the file checksum right: n frames of `sizes` bytes, of which the first `heads`
+ * are hashed, holding `pages`.
+ */
+void seal(struct bytes *b, const uint8_t *pages, const size_t *heads, const size_t *sizes,
+    size_t n);
+
 /* Deterministic noise, the same on every machine. */
 uint32_t noise(uint64_t *state);
 void fill_page(uint64_t *state, uint8_t *page, uint32_t page_size);

@@ -1,9 +1,15 @@
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <criterion/criterion.h>
 
+#include "common/base/mem.h"
 #include "test/unit/common/ltx/ltx_files.h"
+#include "test/unit/support/fault.h"
+#include "test/unit/support/tmp.h"
 
 /* File, the database it is applied to (NULL: none), and what comes out. */
 static const struct {
@@ -123,113 +129,6 @@ Test(ltx_decoder, reads_a_file_without_pages)
     bytes_free(&b);
 }
 
-/* --- odd and damaged files ------------------------------------------------------------
- */
-
-static const struct {
-    const char *file;
-    bool accept;
-} odd[] = {
-    { "odd/control-valid.ltx", true },
-    { "odd/reserved-byte.ltx", true },
-    { "odd/descending-pages.ltx", false },
-    { "odd/duplicate-page.ltx", false },
-    { "odd/page-beyond-commit.ltx", false },
-    { "odd/snapshot-missing-page.ltx", false },
-    { "odd/lock-page.ltx", false },
-    { "odd/index-wrong.ltx", false },
-    { "odd/index-empty.ltx", false },
-    { "odd/index-size-wrong.ltx", false },
-    { "odd/untracked-with-post-apply.ltx", false },
-    { "odd/short-page.ltx", false },
-    { "odd/zero-size-page.ltx", false },
-    { "odd/long-page.ltx", false },
-    { "odd/huge-page-size-field.ltx", false },
-    { "odd/cut-in-page.ltx", false },
-    { "odd/cut-after-end-marker.ltx", false },
-    { "odd/trailing-byte.ltx", false },
-    { "odd/bad-file-checksum.ltx", false },
-    { "odd/bad-literal.ltx", false },
-};
-
-static int
-verdict(const void *p, size_t n, struct err *e)
-{
-    struct image im = { 0 };
-    int rc = image_apply(&im, p, n, 0, e);
-
-    image_free(&im);
-    return rc;
-}
-
-Test(ltx_decoder, judges_odd_files)
-{
-    for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
-        struct bytes b = sample(odd[i].file);
-        struct err e = { 0 };
-        int rc = verdict(b.p, b.n, &e);
-
-        if (odd[i].accept)
-            cr_expect_eq(rc, 0, "%s: %s", odd[i].file, e.text);
-        else
-            cr_expect_eq(rc, ERR_CORRUPT, "%s: %d %s", odd[i].file, rc, e.text);
-        bytes_free(&b);
-    }
-}
-
-static const char *const small[] = { "untracked/p512.ltx", "legacy/p512.ltx",
-    "chain/ltx/0/0000000000000003-0000000000000003.ltx",
-    "tracked/0000000000000002-0000000000000002.ltx",
-    "empty/0000000000000001-0000000000000001.ltx" };
-
-#define N_SMALL (sizeof(small) / sizeof(small[0]))
-
-Test(ltx_decoder, refuses_every_cut)
-{
-    for (size_t i = 0; i < N_SMALL; i++) {
-        struct bytes b = sample(small[i]);
-
-        for (size_t n = 0; n < b.n; n++) {
-            struct bytes cut = bytes_copy(b.p, n); /* so that ASan sees a byte too far */
-            struct err e;
-
-            cr_assert_eq(
-                verdict(cut.p, n, &e), ERR_CORRUPT, "%s cut at %zu", small[i], n);
-            bytes_free(&cut);
-        }
-        bytes_free(&b);
-    }
-}
-
-/*
- * The checksum covers pages as they are expanded: a flipped bit goes unnoticed only
- * inside a compressed payload, and only when the page stays the same.
- */
-Test(ltx_decoder, refuses_every_flipped_bit)
-{
-    for (size_t i = 0; i < N_SMALL; i++) {
-        struct bytes b = sample(small[i]), flipped = bytes_copy(b.p, b.n);
-        struct image im = { 0 }, other = { 0 };
-        struct err e;
-
-        cr_assert_eq(image_apply(&im, b.p, b.n, 0, &e), 0);
-        for (size_t bit = 0; bit < b.n * 8; bit += i == 0 ? 1 : 3) {
-            flipped.p[bit / 8] ^= (uint8_t)(1 << bit % 8);
-            if (image_apply(&other, flipped.p, b.n, 0, &e) == 0) {
-                cr_assert_gt(bit / 8, LTX_HEADER_SIZE + LTX_PAGE_HEADER_SIZE,
-                    "%s bit %zu", small[i], bit);
-                cr_assert(
-                    image_equals(&other, im.pages, (size_t)im.commit * im.page_size));
-            }
-            flipped.p[bit / 8] ^= (uint8_t)(1 << bit % 8);
-            image_free(&other);
-        }
-        image_free(&im);
-        bytes_free(&b);
-        bytes_free(&flipped);
-    }
-}
-
 static int
 broken_read(void *arg, void *buf, size_t cap, size_t *n, struct err *e)
 {
@@ -263,6 +162,261 @@ Test(ltx_decoder, passes_on_errors_of_the_source)
             rc = ltx_decoder_close(dec, NULL, &e);
         cr_assert_eq(rc, ERR_IO, "after %zu bytes: %d", n, rc);
         cr_expect_not_null(strstr(e.text, "the disk is gone"));
+        ltx_decoder_free(dec);
+    }
+    bytes_free(&b);
+}
+
+/* --- states ---------------------------------------------------------------------------
+ */
+
+static struct ltx_decoder *
+open_reader(struct reader *r)
+{
+    struct ltx_decoder *dec = NULL;
+    struct err e;
+
+    cr_assert_eq(ltx_decoder_open(reader_source(r), &dec, &e), 0, "%s", e.text);
+    return dec;
+}
+
+Test(ltx_decoder, closes_after_the_last_page_only)
+{
+    struct bytes b = sample("untracked/p512.ltx");
+    struct reader r = { b.p, b.n, 0, 0 };
+    struct ltx_decoder *dec = open_reader(&r);
+    struct ltx_trailer t;
+    uint8_t page[512];
+    struct ltx_page info;
+    struct err e;
+
+    for (int i = 0; i < 2; i++) {
+        cr_expect_eq(ltx_decoder_close(dec, &t, &e), ERR_CORRUPT);
+        cr_expect_str_eq(e.text, "close reader: cannot close, expected page");
+        cr_assert_eq(ltx_decoder_page(dec, &info, page, &e), 0);
+    }
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(ltx_decoder_page(dec, &info, page, &e), ERR_END);
+    cr_assert_eq(ltx_decoder_close(dec, &t, &e), 0, "%s", e.text);
+    cr_expect_eq(t.post_apply, 0);
+    cr_expect_eq(t.file_checksum, UINT64_C(0xe213f84f48bfd8a2));
+    cr_assert_eq(ltx_decoder_close(dec, NULL, &e), 0, "a second time");
+    cr_assert_eq(ltx_decoder_page(dec, &info, page, &e), ERR_END);
+    ltx_decoder_free(dec);
+    bytes_free(&b);
+}
+
+Test(ltx_decoder, tells_where_frames_lie)
+{
+    static const char *const names[] = { "untracked/p512.ltx", "legacy/p512.ltx" };
+
+    for (int i = 0; i < 2; i++) {
+        struct bytes b = sample(names[i]);
+        struct reader r = { b.p, b.n, 0, 0 };
+        struct ltx_decoder *dec = open_reader(&r);
+        int64_t at = LTX_HEADER_SIZE;
+        uint8_t page[512];
+        struct ltx_page info;
+        struct err e;
+
+        while (ltx_decoder_page(dec, &info, page, &e) == 0) {
+            cr_expect_eq(info.offset, at);
+            cr_expect_eq(ltx_get_u32(b.p + at), info.pgno);
+            at += info.size;
+            if (i == 0) {
+                cr_expect_eq(info.payload_size, info.size - 10);
+                cr_expect_arr_eq(info.payload, b.p + info.offset + 10, info.payload_size);
+            } else {
+                cr_expect_null(info.payload);
+                cr_expect_eq(info.payload_size, 0);
+            }
+        }
+        cr_expect_eq(ltx_get_u32(b.p + at), 0, "the end marker follows");
+        ltx_decoder_free(dec);
+        bytes_free(&b);
+    }
+}
+
+/* Both dialects may stand in one file: the flag is the page's own. */
+Test(ltx_decoder, takes_both_dialects_in_one_file)
+{
+    struct bytes block = sample("untracked/p512.ltx"), frame = sample("legacy/p512.ltx");
+    struct bytes db = sample("db/p512.db"), b = { malloc(400), 0 };
+    const size_t n1 = 120, n2 = 43 - 10 + 25;
+    struct image im = { 0 };
+    struct err e;
+
+    memcpy(b.p, block.p, 100 + n1);
+    memcpy(b.p + 100 + n1, frame.p + 100 + 135, n2);
+    b.n = 100 + n1 + n2;
+    b.n += put_tail(b.p + b.n, (const uint32_t[]){ 1, 2 }, (const size_t[]){ n1, n2 }, 2);
+    seal(&b, db.p, (const size_t[]){ 10, 6 }, (const size_t[]){ n1, n2 }, 2);
+    cr_assert_eq(image_apply(&im, b.p, b.n, 0, &e), 0, "%s", e.text);
+    cr_expect(image_equals(&im, db.p, db.n));
+    image_free(&im);
+    bytes_free(&b);
+    bytes_free(&block);
+    bytes_free(&frame);
+    bytes_free(&db);
+}
+
+/* --- files ----------------------------------------------------------------------------
+ */
+
+static int
+open_file(const char *name, const struct bytes *b, size_t off)
+{
+    struct bytes file = { malloc(b->n + off + 1), b->n + off };
+    int fd;
+
+    memset(file.p, 0xee, off);
+    memcpy(file.p + off, b->p, b->n);
+    tmp_write(tmp_path(name), file.p, file.n);
+    bytes_free(&file);
+    fd = open(tmp_path(name), O_RDONLY | O_CLOEXEC);
+    cr_assert_geq(fd, 0);
+    return fd;
+}
+
+Test(ltx_decoder, reads_a_descriptor_from_an_offset)
+{
+    struct bytes b = sample("chain/ltx/0/0000000000000001-0000000000000001.ltx");
+    int fd = open_file("at-77", &b, 77);
+    struct ltx_decoder *dec;
+    uint8_t page[1024];
+    struct ltx_page info;
+    struct err e;
+    uint32_t n = 0;
+
+    cr_assert_eq(ltx_decoder_open_fd(fd, 77, &dec, &e), 0, "%s", e.text);
+    while (ltx_decoder_page(dec, &info, page, &e) == 0)
+        n++;
+    cr_expect_eq(n, 3);
+    cr_expect_eq(ltx_decoder_close(dec, NULL, &e), 0, "%s", e.text);
+    ltx_decoder_free(dec);
+    close(fd);
+    bytes_free(&b);
+}
+
+Test(ltx_decoder, verifies_every_sample_as_a_file)
+{
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        struct bytes b = sample(good[i].file);
+        int fd = open_file("whole", &b, 0);
+        struct ltx_header h = { 0 }, want;
+        struct err e;
+
+        cr_assert_eq(ltx_header_decode(b.p, &want, &e), 0);
+        cr_expect_eq(ltx_verify_fd(fd, &h, &e), 0, "%s: %s", good[i].file, e.text);
+        cr_expect_eq(h.max_txid, want.max_txid);
+        cr_expect_eq(h.commit, want.commit);
+        close(fd);
+        b.p[b.n - 1] ^= 1;
+        fd = open_file("bad", &b, 0);
+        cr_expect_eq(ltx_verify_fd(fd, &h, &e), ERR_CORRUPT, "%s", good[i].file);
+        cr_expect_str_eq(e.text, "close reader: file checksum mismatch");
+        close(fd);
+        bytes_free(&b);
+    }
+}
+
+/* A disk that fails is a disk that fails, not a damaged file. */
+Test(ltx_decoder, passes_on_errors_of_the_disk)
+{
+    struct bytes b = sample("untracked/p65536.ltx");
+    int fd = open_file("disk", &b, 0), nth = 1;
+
+    for (; fault_nth(nth, EIO); nth++) {
+        struct ltx_header h;
+        struct err e = ERR_NONE;
+        int rc = ltx_verify_fd(fd, &h, &e);
+
+        if (fault_calls() >= nth)
+            cr_expect_eq(rc, ERR_IO, "call %d: %d %s", nth, rc, e.text);
+        else
+            cr_expect_eq(rc, 0, "%s", e.text);
+    }
+    fault_off();
+    cr_expect_gt(nth, 2);
+    close(fd);
+    bytes_free(&b);
+}
+
+/* --- sources that do not behave -------------------------------------------------------
+ */
+
+struct endless {
+    const struct bytes *b;
+    size_t at, given;
+    uint8_t fill;
+};
+
+static int
+read_endless(void *arg, void *buf, size_t cap, size_t *n, struct err *e)
+{
+    struct endless *s = arg;
+
+    (void)e;
+    for (size_t i = 0; i < cap; i++)
+        ((uint8_t *)buf)[i] = s->at < s->b->n ? s->b->p[s->at++] : s->fill;
+    *n = cap;
+    s->given += cap;
+    cr_assert_lt(s->given, (size_t)16 << 20, "still reading");
+    return 0;
+}
+
+/* Bytes behind the trailer that never stop are refused before memory or time run out. */
+Test(ltx_decoder, gives_up_on_a_source_without_end)
+{
+    struct bytes b = sample("untracked/p512.ltx");
+
+    for (int fill = 0; fill < 256; fill += 51) {
+        struct endless s = { &b, 0, 0, (uint8_t)fill };
+        struct ltx_decoder *dec;
+        uint8_t page[512];
+        struct ltx_page info;
+        struct err e;
+
+        cr_assert_eq(
+            ltx_decoder_open((struct ltx_source){ read_endless, &s }, &dec, &e), 0);
+        while (ltx_decoder_page(dec, &info, page, &e) == 0)
+            ;
+        cr_expect_eq(ltx_decoder_close(dec, NULL, &e), ERR_CORRUPT);
+        ltx_decoder_free(dec);
+    }
+    bytes_free(&b);
+}
+
+static int
+read_end(void *arg, void *buf, size_t cap, size_t *n, struct err *e)
+{
+    struct reader *r = arg;
+
+    if (r->at >= r->chunk)
+        return err_set(e, ERR_END, "nothing left");
+    *n = cap < r->chunk - r->at ? cap : r->chunk - r->at;
+    memcpy(buf, r->p + r->at, *n);
+    r->at += *n;
+    return 0;
+}
+
+/* ERR_END means "no more pages" to our callers: a source must not fake that. */
+Test(ltx_decoder, an_end_of_the_source_is_not_the_end_of_pages)
+{
+    struct bytes b = sample("untracked/p512.ltx");
+
+    for (size_t n = LTX_HEADER_SIZE; n < b.n; n++) {
+        struct reader r = { b.p, b.n, 0, n };
+        struct ltx_decoder *dec;
+        uint8_t page[512];
+        struct ltx_page info;
+        struct err e;
+        int rc = ltx_decoder_open((struct ltx_source){ read_end, &r }, &dec, &e);
+
+        while (rc == 0)
+            rc = ltx_decoder_page(dec, &info, page, &e);
+        cr_assert_eq(rc, ERR_END);
+        cr_expect_neq(ltx_decoder_close(dec, NULL, &e), 0, "after %zu bytes", n);
         ltx_decoder_free(dec);
     }
     bytes_free(&b);

@@ -164,8 +164,8 @@ Test(ltx_header, names_the_first_rule_of_several)
 {
     BROKEN("invalid flags: 0x00000008", memset(&h, 0, sizeof(h)), h.flags = 8);
     BROKEN("invalid page size: 7", memset(&h, 0, sizeof(h)), h.page_size = 7);
-    BROKEN("minimum transaction id required", memset(&h, 0, sizeof(h)),
-        h.page_size = 512, h.wal_offset = -1);
+    BROKEN("minimum transaction id required", memset(&h, 0, sizeof(h)), h.page_size = 512,
+        h.wal_offset = -1);
     BROKEN("wal offset cannot be negative: -2", h.wal_offset = -2, h.wal_size = -2);
 }
 

@@ -77,13 +77,13 @@ Test(ltx_name, one_wrong_byte_is_enough)
         for (int c = 0; c < 256; c++) {
             char name[LTX_NAME_SIZE];
             uint64_t min, max;
-            bool digit = at < 33 && at != 16 && c != 0 &&
-                         strchr("0123456789abcdef", c) != NULL;
+            bool digit =
+                at < 33 && at != 16 && c != 0 && strchr("0123456789abcdef", c) != NULL;
 
             memcpy(name, good, sizeof(good));
             name[at] = (char)c;
-            cr_assert_eq(ltx_name_parse(name, &min, &max),
-                digit || (char)c == good[at], "byte %zu is %02x", at, (unsigned)c);
+            cr_assert_eq(ltx_name_parse(name, &min, &max), digit || (char)c == good[at],
+                "byte %zu is %02x", at, (unsigned)c);
         }
 }
 

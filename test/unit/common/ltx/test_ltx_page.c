@@ -75,8 +75,8 @@ Test(ltx_page, expands_both_dialects)
         struct ltx_page_frame f;
         struct err e;
 
-        snprintf(
-            name, sizeof(name), "%s/%s.ltx", i % 2 ? "legacy" : "untracked", names[i / 2]);
+        snprintf(name, sizeof(name), "%s/%s.ltx", i % 2 ? "legacy" : "untracked",
+            names[i / 2]);
         b = sample(name);
         snprintf(name, sizeof(name), "db/%s.db", names[i / 2]);
         db = sample(name);
