@@ -19,15 +19,18 @@ path_of(const struct cfg_db *db)
 }
 
 static int
-print_json(const struct config *c, struct err *e)
+print_json(const struct config *c, const char *replica, struct err *e)
 {
     json_t *list = json_array();
     int rc;
 
     for (size_t i = 0; i < c->n_dbs; i++)
         for (size_t k = 0; k < c->dbs[i].n_replicas; k++) {
-            json_t *row = json_object();
+            json_t *row;
 
+            if (!command_is_replica(&c->dbs[i].replicas[k], replica))
+                continue;
+            row = json_object();
             json_object_set_new(row, "path", json_text_string(path_of(&c->dbs[i])));
             json_object_set_new(row, "replica",
                 json_string(cfg_replica_type_name(c->dbs[i].replicas[k].type)));
@@ -39,7 +42,7 @@ print_json(const struct config *c, struct err *e)
 }
 
 static void
-print_table(const struct config *c)
+print_table(const struct config *c, const char *replica)
 {
     static const char *const header[] = { "path", "replica" };
     struct table *t = table_new(header, 2);
@@ -49,7 +52,8 @@ print_table(const struct config *c)
             const char *row[] = { path_of(&c->dbs[i]),
                 cfg_replica_type_name(c->dbs[i].replicas[k].type) };
 
-            table_add(t, row);
+            if (command_is_replica(&c->dbs[i].replicas[k], replica))
+                table_add(t, row);
         }
     table_print_free(t);
 }
@@ -58,15 +62,21 @@ int
 cmd_databases(int argc, char **argv, struct err *e)
 {
     struct config_flags cf = { 0 };
+    const char *replica = NULL;
     bool json = false;
     const struct flag flags[] = {
         COMMAND_CONFIG_FLAGS(cf),
+        { .name = "replica",
+            .type = FLAG_STRING,
+            .value = &replica,
+            .arg = "NAME",
+            .doc = "List only replicas of this name or type." },
         { .name = "json", .type = FLAG_BOOL, .value = &json, .doc = "Print JSON." },
     };
     struct config *c = NULL;
     int used, status, rc;
 
-    if (!command_flags(&help, flags, 3, argc, argv, &used, &status, e))
+    if (!command_flags(&help, flags, 4, argc, argv, &used, &status, e))
         return status;
     if (argc > used) {
         err_set(e, ERR_USAGE, "too many arguments");
@@ -76,9 +86,9 @@ cmd_databases(int argc, char **argv, struct err *e)
     if (rc == 0)
         rc = config_check_replicas(c, e);
     if (rc == 0 && json)
-        rc = print_json(c, e);
+        rc = print_json(c, replica, e);
     else if (rc == 0)
-        print_table(c);
+        print_table(c, replica);
     config_free(c);
     return rc == 0 ? 0 : command_failed();
 }

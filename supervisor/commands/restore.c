@@ -29,7 +29,8 @@ static const struct command_help help = {
 struct restore_args {
     struct config_flags cf;
     const char *source;
-    const char *output; /* -o, NULL: where the database is */
+    const char *shown_source; /* without a password */
+    const char *output;       /* -o, NULL: where the database is */
     uint64_t txid;
     bool by_txid;
     const char *timestamp;
@@ -127,7 +128,7 @@ print_plan_json(const struct restore_args *a, const char *target, const char *ty
     }
     ltx_txid_format(p->files[0].min_txid, min);
     ltx_txid_format(res->txid, max);
-    json_object_set_new(out, "source", json_text_string(a->source));
+    json_object_set_new(out, "source", json_text_string(a->shown_source));
     json_object_set_new(out, "target_path", json_text_string(target));
     json_object_set_new(out, "replica", json_string(type));
     json_object_set_new(out, "min_txid", json_string(min));
@@ -153,7 +154,7 @@ print_plan(const struct restore_args *a, const char *target, const char *type,
     ltx_txid_format(res->txid, max);
     printf(
         "Restore plan:\n  source: %s\n  target: %s\n  replica: %s\n  txid range: %s - %s\n",
-        a->source, target, type, min, max);
+        a->shown_source, target, type, min, max);
     printf("\nFiles to fetch:\n");
     for (size_t i = 0; i < p->n; i++) {
         char level[16], size[32];
@@ -189,7 +190,7 @@ print_v03_json(const struct restore_args *a, const char *target, const char *typ
     }
     snprintf(generation, sizeof(generation), "%016llx",
         (unsigned long long)p->files[0].generation);
-    json_object_set_new(out, "source", json_text_string(a->source));
+    json_object_set_new(out, "source", json_text_string(a->shown_source));
     json_object_set_new(out, "target_path", json_text_string(target));
     json_object_set_new(out, "replica", json_string(type));
     json_object_set_new(out, "min_txid", json_string(""));
@@ -212,7 +213,7 @@ print_v03(const struct restore_args *a, const char *target, const char *type,
 
     printf("Restore plan:\n  source: %s\n  target: %s\n  replica: %s\n"
            "  v0.3 generation: %016llx\n",
-        a->source, target, type, (unsigned long long)p->files[0].generation);
+        a->shown_source, target, type, (unsigned long long)p->files[0].generation);
     printf("\nFiles to fetch:\n");
     for (size_t i = 0; i < p->n; i++) {
         const struct v03_object *o = &p->files[i];
@@ -540,12 +541,20 @@ cmd_restore(int argc, char **argv, struct err *e)
             .type = FLAG_DURATION,
             .value = &a.follow_interval_ns },
     };
-    int used, status;
+    struct arena scratch;
+    int used, status, rc;
 
     if (!command_flags(&help, flags, sizeof(flags) / sizeof(flags[0]), argc, argv, &used,
             &status, e))
         return status;
-    if (check_arguments(&a, argc, argv, used, e) != 0 || run(&a, e) != 0)
-        return command_failed();
-    return 0;
+    arena_init(&scratch);
+    rc = check_arguments(&a, argc, argv, used, e);
+    if (rc == 0) {
+        a.shown_source = command_is_url(a.source)
+                             ? url_without_password(&scratch, a.source)
+                             : a.source;
+        rc = run(&a, e);
+    }
+    arena_deinit(&scratch);
+    return rc == 0 ? 0 : command_failed();
 }

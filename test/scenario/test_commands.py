@@ -260,6 +260,10 @@ def test_databases_lists_every_replica(litestream):
     config = litestream.config({"dbs": [{"path": "/data/a.db", "replicas": replicas}]})
     text = litestream.run("databases", "-config", config, "-json").stdout
     assert [r["replica"] for r in json.loads(text)] == ["file", "gs"]
+    text = litestream.run("databases", "-config", config, "-replica", "gs").stdout
+    assert [line.split() for line in text.splitlines()] == [["path", "replica"], ["/data/a.db", "gs"]]
+    text = litestream.run("databases", "-config", config, "-json", "-replica", "s3").stdout
+    assert text == "[]\n"
 
 
 def test_one_bad_database_fails_the_list(litestream):

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include <criterion/criterion.h>
+#include <lz4frame.h>
 
 #include "common/ltx/ltx_page.h"
 #include "test/unit/common/ltx/ltx_files.h"
@@ -204,6 +205,53 @@ Test(ltx_page, wants_exactly_one_page)
             cr_assert_eq(rc, 0, "%s", e.text);
         else
             cr_assert_eq(rc, ERR_CORRUPT, "%u bytes", n);
+    }
+}
+
+/* One page as an LZ4 frame as Litestream 0.5.0 to 0.5.15 made them, of n bytes. */
+static int
+expand_legacy(const void *content, size_t n, uint32_t page_size, struct err *e)
+{
+    LZ4F_preferences_t how = { .frameInfo = { .blockSizeID = LZ4F_max64KB,
+                                   .blockMode = LZ4F_blockIndependent,
+                                   .contentChecksumFlag = LZ4F_contentChecksumEnabled } };
+    size_t bound = LZ4F_compressFrameBound(n, &how);
+    struct bytes frame = { calloc(1, bound + 6), 6 };
+    uint8_t *page = malloc(page_size); /* so that ASan sees a byte too far */
+    struct ltx_page_frame f;
+    int rc;
+
+    frame.p[3] = 1;
+    frame.n += LZ4F_compressFrame(frame.p + 6, bound, content, n, &how);
+    rc = ltx_page_probe(frame.p, frame.n, page_size, &f, e);
+    if (rc == 0 && f.size != frame.n)
+        rc = err_set(e, ERR_CORRUPT, "more than one block");
+    if (rc == 0)
+        rc = ltx_page_expand(frame.p, &f, page_size, page, e);
+    if (rc == 0)
+        cr_expect_arr_eq(page, content, page_size);
+    free(page);
+    bytes_free(&frame);
+    return rc;
+}
+
+Test(ltx_page, wants_exactly_one_page_in_a_legacy_frame)
+{
+    uint8_t page[2048];
+    uint64_t state = 2;
+    struct err e;
+
+    for (int noisy = 0; noisy < 2; noisy++) {
+        for (size_t i = 0; i < sizeof(page); i++)
+            page[i] = noisy ? (uint8_t)noise(&state) : 'x';
+        for (size_t n = 1; n <= sizeof(page); n++) {
+            int rc = expand_legacy(page, n, 1024, &e);
+
+            if (n == 1024)
+                cr_assert_eq(rc, 0, "%s", e.text);
+            else
+                cr_assert_eq(rc, ERR_CORRUPT, "%zu bytes", n);
+        }
     }
 }
 
