@@ -204,9 +204,11 @@ read_all(void)
 static void
 compare_pages(struct wal_scan *s, size_t first, const struct wal_scan_result *res)
 {
-    uint32_t newest[65536] = { 0 }, pgno, frame_no;
+    static uint32_t newest[65536];
+    uint32_t pgno, frame_no;
     struct err e;
 
+    memset(newest, 0, sizeof(newest));
     for (size_t i = first; i < res->last_frame_no; i++)
         if (frames[i].pgno < 65536)
             newest[frames[i].pgno] = (uint32_t)i + 1;

@@ -154,6 +154,20 @@ Test(crc64, powers_of_x_are_reduced)
     cr_expect_eq(crc64_x_pow(64), CRC64_POLY);
 }
 
+Test(crc64, prepared_tables_are_the_same)
+{
+    crc64_prepare();
+    crc64_prepare();
+    cr_expect_eq(crc64_update(0, "123456789", 9), UINT64_C(0xb90956c775a41001));
+}
+
+Test(crc64, implementations_have_names)
+{
+    cr_expect_str_eq(crc64_impl_name(CRC64_BYTEWISE), "bytewise");
+    cr_expect_str_eq(crc64_impl_name(CRC64_SLICING), "slicing");
+    cr_expect_str_eq(crc64_impl_name(CRC64_FOLDING), "folding");
+}
+
 Test(crc64, portable_ones_are_everywhere)
 {
     cr_expect(crc64_impl_available(CRC64_BYTEWISE));

@@ -368,8 +368,10 @@ decode_zeros(const struct bytes *b, uint32_t *n, struct err *e)
     return rc;
 }
 
+/* Without the pages from..to. */
 static int
-encode_zeros(struct bytes *out, uint32_t commit, uint32_t left_out, struct err *e)
+encode_zeros(
+    struct bytes *out, uint32_t commit, uint32_t from, uint32_t to, struct err *e)
 {
     struct ltx_header h = header_of(65536, commit, 1, 1);
     uint8_t *page = calloc(1, 65536), *payload = malloc(ltx_payload_bound(65536));
@@ -378,7 +380,7 @@ encode_zeros(struct bytes *out, uint32_t commit, uint32_t left_out, struct err *
     int rc = ltx_encoder_open(&h, bytes_sink(out), NULL, &enc, e);
 
     for (uint32_t pgno = 1; rc == 0 && pgno <= commit; pgno++)
-        if (pgno != left_out)
+        if (pgno < from || pgno > to)
             rc = ltx_encoder_page_compressed(enc, pgno, page, payload, n, e);
     if (rc == 0)
         rc = ltx_encoder_close(enc, 0, NULL, e);
@@ -394,16 +396,27 @@ Test(ltx_encoder, a_snapshot_steps_over_the_lock_page)
     uint32_t n;
     struct err e;
 
-    cr_assert_eq(encode_zeros(&b, LOCK_64K + 1, LOCK_64K, &e), 0, "%s", e.text);
+    cr_assert_eq(encode_zeros(&b, LOCK_64K + 1, LOCK_64K, LOCK_64K, &e), 0, "%s", e.text);
     cr_assert_eq(decode_zeros(&b, &n, &e), 0, "%s", e.text);
     cr_expect_eq(n, LOCK_64K);
     ltx_put_u32(b.p + 12, LOCK_64K + 2);
     cr_expect_eq(decode_zeros(&b, &n, &e), ERR_CORRUPT);
     cr_expect_str_eq(e.text, "decode page 16385: snapshot ends at page 16386 of 16387");
     bytes_free(&b);
+}
 
-    cr_expect_eq(encode_zeros(&b, LOCK_64K + 1, LOCK_64K + 1, &e), ERR_BUG);
+Test(ltx_encoder, a_snapshot_must_go_on_behind_the_lock_page)
+{
+    struct bytes b = { 0 };
+    struct err e;
+
+    cr_expect_eq(encode_zeros(&b, LOCK_64K + 1, LOCK_64K + 1, LOCK_64K + 1, &e), ERR_BUG);
     cr_expect_str_eq(e.text, "cannot encode lock page: pgno=16385");
+    bytes_free(&b);
+    cr_expect_eq(encode_zeros(&b, LOCK_64K + 2, LOCK_64K, LOCK_64K + 1, &e), ERR_BUG);
+    cr_expect_str_eq(e.text,
+        "nonsequential page numbers in snapshot transaction (skip lock page): "
+        "16384,16387");
     bytes_free(&b);
 }
 
@@ -413,7 +426,7 @@ Test(ltx_encoder, a_snapshot_may_end_with_the_lock_page)
     uint32_t n;
     struct err e;
 
-    cr_assert_eq(encode_zeros(&b, LOCK_64K, LOCK_64K, &e), 0, "%s", e.text);
+    cr_assert_eq(encode_zeros(&b, LOCK_64K, LOCK_64K, LOCK_64K, &e), 0, "%s", e.text);
     cr_assert_eq(decode_zeros(&b, &n, &e), 0, "%s", e.text);
     cr_expect_eq(n, LOCK_64K - 1);
     bytes_free(&b);

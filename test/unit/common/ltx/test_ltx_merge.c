@@ -570,6 +570,60 @@ Test(ltx_merge, passes_on_errors_of_its_inputs)
     trap_everywhere(false, ERR_NETWORK);
 }
 
+static int
+full_sink(void *arg, const void *p, size_t n, struct err *e)
+{
+    int *calls = arg;
+
+    (void)p;
+    (void)n;
+    return --*calls < 0 ? err_set(e, ERR_NO_SPACE, "full") : 0;
+}
+
+/* The encoder gathers 128 KiB: with 300 KiB the sink is called twice, and at close. */
+Test(ltx_merge, passes_on_errors_of_the_sink)
+{
+    struct image im = { 0 };
+    struct ltx_header h = header_of(4096, 150, 2, 2);
+    uint32_t pgnos[150];
+    uint64_t state = 4;
+    struct bytes in;
+
+    image_resize(&im, 4096, 150);
+    for (uint32_t i = 0; i < 150; i++) {
+        pgnos[i] = i + 1;
+        fill_page(&state, image_page(&im, i + 1), 4096);
+    }
+    in = encode(&h, &im, pgnos, 150);
+    for (int room = 0; room < 4; room++) {
+        struct reader r = { in.p, in.n, 0, 0 };
+        struct ltx_decoder *dec;
+        struct ltx_encoder *enc;
+        struct ltx_merge *m;
+        struct err e;
+        int calls = room;
+
+        cr_assert_eq(ltx_decoder_open(reader_source(&r), &dec, &e), 0);
+        cr_assert_eq(ltx_merge_open(&dec, 1, &m, &e), 0);
+        cr_assert_eq(ltx_encoder_open(ltx_merge_header(m),
+                         (struct ltx_sink){ full_sink, &calls }, NULL, &enc, &e),
+            0);
+        cr_expect_eq(
+            ltx_merge_run(m, enc, NULL, &e), room < 3 ? ERR_NO_SPACE : 0, "%d", room);
+        if (room == 2)
+            cr_expect_str_eq(e.text, "close encoder: full");
+        else if (room < 2)
+            cr_expect_eq(strncmp(e.text, "copy page ", 10), 0, "%s", e.text);
+        calls = 100;
+        cr_expect_eq(ltx_encoder_close(enc, 0, NULL, &e), room < 3 ? ERR_BUG : 0);
+        ltx_encoder_free(enc);
+        ltx_merge_free(m);
+        ltx_decoder_free(dec);
+    }
+    bytes_free(&in);
+    image_free(&im);
+}
+
 Test(ltx_merge, can_be_cancelled_at_any_time)
 {
     trap_everywhere(true, ERR_CANCELLED);
