@@ -44,7 +44,10 @@ struct drv_result {
 typedef void drv_done_cb(void *arg, const struct drv_result *res);
 typedef void drv_closed_cb(void *arg);
 
-/* Files of one level with min_txid >= seek, ascending by (min, max). */
+/*
+ * Files of one level with min_txid >= seek, ascending by (min, max). Files are put in the
+ * order of their TXIDs: a listing that holds one holds all that were there before it.
+ */
 struct drv_list {
     int level;
     uint64_t seek;

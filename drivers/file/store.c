@@ -45,8 +45,30 @@ listing_add(struct listing *l, const struct ltx_info *info, struct err *e)
     return 0;
 }
 
+/*
+ * The highest max TXID that a first pass sees. A folder that is being written to may give
+ * a new file and keep back one that came just before it; what is there when the second
+ * pass begins comes for sure, so that up to this TXID nothing is missing from it.
+ */
 static int
-list_dir(DIR *dir, int level, uint64_t seek, struct listing *l, struct err *e)
+find_highest(DIR *dir, uint64_t *highest, struct err *e)
+{
+    struct dirent *entry;
+    uint64_t min, max;
+
+    *highest = 0;
+    while (errno = 0, (entry = readdir(dir)) != NULL)
+        if (ltx_name_parse(entry->d_name, &min, &max) && max > *highest)
+            *highest = max;
+    if (errno != 0)
+        return err_errno(e, errno, "read folder");
+    rewinddir(dir);
+    return 0;
+}
+
+static int
+list_dir(DIR *dir, int level, uint64_t seek, uint64_t highest, struct listing *l,
+    struct err *e)
 {
     struct dirent *entry;
 
@@ -56,7 +78,7 @@ list_dir(DIR *dir, int level, uint64_t seek, struct listing *l, struct err *e)
         int rc;
 
         if (!ltx_name_parse(entry->d_name, &info.min_txid, &info.max_txid) ||
-            info.min_txid < seek)
+            info.min_txid < seek || info.max_txid > highest)
             continue;
         if (fstatat(dirfd(dir), entry->d_name, &st, 0) != 0) {
             if (errno == ENOENT)
@@ -80,6 +102,7 @@ file_store_list(const struct file_store *s, int level, uint64_t seek,
 {
     struct listing l = { 0 };
     char *path = ltx_level_path(s->root, level);
+    uint64_t highest;
     DIR *dir = NULL;
     int fd = -1, rc;
 
@@ -98,7 +121,9 @@ file_store_list(const struct file_store *s, int level, uint64_t seek,
         goto out;
     }
     fd = -1; /* closedir closes it */
-    rc = list_dir(dir, level, seek, &l, e);
+    rc = find_highest(dir, &highest, e);
+    if (rc == 0)
+        rc = list_dir(dir, level, seek, highest, &l, e);
     if (rc != 0)
         goto out;
     if (l.n > 0)

@@ -143,6 +143,54 @@ conformance_listings_may_be_long(rig_open_cb *open)
     rig_close(&r);
 }
 
+struct feeding {
+    rig_open_cb *open;
+    uint64_t n;
+};
+
+/* Another process in all but name: a rig of its own, on a thread. */
+static void
+feed(void *arg)
+{
+    struct feeding *f = arg;
+    struct object o = small_object(1, 1);
+    struct rig r;
+
+    rig_open(&r, f->open);
+    for (uint64_t txid = 1; txid <= f->n; txid++)
+        cr_assert_eq(rig_put(&r, 0, txid, txid, &o), 0);
+    rig_close(&r);
+    free(o.p);
+}
+
+void
+conformance_listings_have_no_holes_while_files_come(rig_open_cb *open)
+{
+    struct feeding f = { .open = open, .n = 1500 };
+    uv_thread_t thread;
+    size_t n = 0;
+    struct rig r;
+
+    if (rig_bulk != NULL)
+        rig_bulk(true);
+    rig_open(&r, open);
+    cr_assert_eq(uv_thread_create(&thread, feed, &f), 0);
+    while (n < f.n) {
+        struct listing l;
+
+        cr_assert_eq(rig_list(&r, 0, 0, false, &l), 0);
+        cr_assert_geq(l.n, n, "a file is gone");
+        n = l.n;
+        for (size_t i = 0; i < n; i++)
+            cr_assert_eq(l.infos[i].min_txid, i + 1, "a hole at %zu of %zu", i + 1, n);
+        free(l.infos);
+    }
+    uv_thread_join(&thread);
+    if (rig_bulk != NULL)
+        rig_bulk(false);
+    rig_close(&r);
+}
+
 void
 conformance_ranges_are_exact(rig_open_cb *open)
 {
@@ -254,7 +302,7 @@ struct writer {
     struct drv_pipe *pipe;
     const struct object *o;
     size_t n; /* written before the end */
-    bool fail, rest;
+    bool fail;
     uv_sem_t go; /* waited for behind the first half */
 };
 

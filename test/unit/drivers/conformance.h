@@ -19,6 +19,7 @@ typedef void conformance_check(rig_open_cb *open);
     X(listings_start_where_they_are_asked_to)                                            \
     X(levels_do_not_mix)                                                                 \
     X(listings_may_be_long)                                                              \
+    X(listings_have_no_holes_while_files_come)                                           \
     X(ranges_are_exact)                                                                  \
     X(absent_is_told_from_failed)                                                        \
     X(a_put_replaces)                                                                    \
