@@ -36,7 +36,9 @@ worker_answer(struct worker *w, uint16_t request, const struct err *e)
 {
     struct msg m = { .head = { .id = MSG_DONE, .request = request } };
 
-    if (w->link == NULL)
+    if (request == ONCE_REQUEST)
+        worker_once_synced(w, e);
+    if (request == ONCE_REQUEST || w->link == NULL)
         return;
     m.u.done.txid = engine_txid(w->eng);
     m.u.done.replicated_txid = replicated_txid(w);
@@ -280,9 +282,17 @@ found_nothing(struct worker *w)
     w->look_from = mono_add_ms(mono_now(), w->look_wait_ms);
 }
 
+/* The database or its WAL is another file now. A snapshot that is under way reads it. */
 static void
 reopen(struct worker *w)
 {
+    w->reopen_wanted = true;
+    if (worker_snapshot_reads_db(w)) {
+        worker_stop_compacting(w);
+        return;
+    }
+    w->reopen_wanted = false;
+    worker_resume_compacting(w);
     log_warn("database or wal file was replaced, opening it again",
         LF_STR("path", w->start->db->path));
     worker_drop_tails(w);
@@ -383,6 +393,8 @@ worker_due_ms(const struct worker *w)
 {
     int64_t due, check;
 
+    if (w->reopen_wanted)
+        return -1; /* the end of the snapshot tells */
     if (w->retry_at.ns != 0)
         return until(w->retry_at);
     if (!engine_can_name(w->eng) && w->rebase_to == 0)
@@ -493,6 +505,10 @@ worker_on_round(void *arg)
 void
 worker_run(struct worker *w)
 {
+    if (w->reopen_wanted) {
+        reopen(w);
+        return;
+    }
     if (w->retry_at.ns != 0 && !mono_reached(w->retry_at))
         return;
     w->retry_at = (struct mono){ 0 };

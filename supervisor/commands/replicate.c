@@ -25,9 +25,11 @@ struct replicate_args {
 };
 
 /* What this build can do; a key of another feature is refused, never ignored. */
-static const uint64_t built_features = CFG_FEATURE(CFG_F_CORE) |
-                                       CFG_FEATURE(CFG_F_MULTI_REPLICA) |
-                                       CFG_DRIVER(CFG_REPLICA_FILE);
+static const uint64_t built_features =
+    CFG_FEATURE(CFG_F_CORE) | CFG_FEATURE(CFG_F_MULTI_REPLICA) |
+    CFG_FEATURE(CFG_F_COMPACTION) | CFG_FEATURE(CFG_F_SNAPSHOT) |
+    CFG_FEATURE(CFG_F_VALIDATION) | CFG_FEATURE(CFG_F_RETENTION) |
+    CFG_DRIVER(CFG_REPLICA_FILE);
 
 static int
 not_built(const char *flag, struct err *e)
@@ -46,8 +48,6 @@ check_flags(const struct replicate_args *a, struct err *e)
             e, ERR_USAGE, "cannot specify -enforce-retention flag without -once");
     if (a->once && a->exec != NULL)
         return err_set(e, ERR_USAGE, "cannot specify -once flag with -exec");
-    if (a->once)
-        return not_built("once", e);
     if (a->exec != NULL)
         return not_built("exec", e);
     if (a->restore_first)
@@ -104,6 +104,9 @@ load(const struct replicate_args *a, struct config **c, struct err *e)
 static int
 run(const struct replicate_args *a, struct err *e)
 {
+    struct supervisor_options options = { .once = a->once,
+        .force_snapshot = a->force_snapshot,
+        .enforce_retention = a->enforce_retention };
     struct config *c = NULL;
     int rc = dbconn_check_library(e);
 
@@ -114,7 +117,8 @@ run(const struct replicate_args *a, struct err *e)
             LF_STR("level", c->logging.level));
         if (c->n_dbs == 0)
             log_error("no databases specified in configuration");
-        rc = supervisor_run(c, e);
+        options.config = c;
+        rc = supervisor_run(&options, e);
     }
     config_free(c);
     return rc;
