@@ -16,6 +16,7 @@ struct link {
     uint8_t in[2 * MSG_MAX];
     size_t in_size;
     bool ended, closing;
+    bool overrun; /* shut down by us: the queue was full */
 };
 
 struct link_write {
@@ -81,6 +82,9 @@ on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
     if (n > 0) {
         l->in_size += (size_t)n;
         take_messages(l);
+    } else if (n < 0 && l->overrun) {
+        err_set(&e, ERR_LIMIT, "the other side of the channel does not read");
+        end(l, &e);
     } else if (n == UV_EOF || n == UV_ECONNRESET) {
         end(l, NULL);
     } else if (n < 0) {
@@ -145,6 +149,7 @@ link_send(struct link *l, struct msg *m)
         uv_os_fd_t fd;
 
         /* The other side does not read: let both see the end. */
+        l->overrun = true;
         if (uv_fileno((uv_handle_t *)&l->pipe, &fd) == 0)
             shutdown(fd, SHUT_RDWR);
         return;

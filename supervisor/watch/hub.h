@@ -20,7 +20,8 @@ bool hub_arm(struct hub_watch *w, uv_loop_t *loop, const char *path,
     void (*fired)(struct hub_watch *w));
 void hub_disarm(struct hub_watch *w);
 
-/* The struct's memory may go when `closed` has run (at once when nothing was open). */
+/* The struct's memory may go when the loop has run on (at once when nothing was open). A
+ * second call does nothing. */
 void hub_close(struct hub_watch *w);
 
 /*

@@ -16,6 +16,9 @@
 
 #define BACKOFF_MAX_MS 300000
 
+/* The loop counts whole milliseconds: a timer may come that much before its time. */
+#define TIMER_EARLY_MS 1
+
 struct replica {
     struct replica_options opt;
     struct drv *drv;
@@ -33,6 +36,7 @@ struct replica {
     uint64_t found_txid;
     uint64_t txid;
     bool held;
+    bool stopped; /* held for a reason, which stays in err */
 
     struct pacer pacer;
     int64_t early_ms; /* so much earlier a round may start when a file is made */
@@ -48,6 +52,7 @@ struct replica {
     struct drv_source source;
 };
 
+static void step_early(struct replica *r, int64_t early_ms);
 static void step(struct replica *r);
 
 static void
@@ -58,7 +63,7 @@ on_timer(uv_timer_t *h)
     if (!r->waiting)
         r->opt.round(r->opt.arg);
     r->waiting = false;
-    step(r);
+    step_early(r, TIMER_EARLY_MS);
 }
 
 /* --- errors ---------------------------------------------------------------------------
@@ -81,6 +86,10 @@ failed(struct replica *r, const struct err *e)
 
     if (e->code == ERR_CANCELLED || r->closing)
         return;
+    if (r->stopped) {
+        r->errors++;
+        return; /* what is to be done is looked at when it is released */
+    }
     r->err = *e;
     r->errors++;
     r->attempts++;
@@ -96,7 +105,8 @@ succeeded(struct replica *r)
 {
     uint32_t n = retry_succeeded(&r->retry);
 
-    r->err.code = ERR_OK;
+    if (!r->stopped)
+        r->err.code = ERR_OK;
     r->attempts++;
     if (n > 0)
         log_info("replica sync recovered", LF_STR("replica", drv_type(r->drv)),
@@ -236,6 +246,19 @@ start_upload(struct replica *r)
 /* --- what to do next ------------------------------------------------------------------
  */
 
+/* Who waits for an attempt of one that is stopped has its answer at once. */
+static void
+refuse_push(struct replica *r)
+{
+    bool refused = r->pushed && r->stopped;
+
+    r->pushed = false;
+    if (!refused)
+        return;
+    r->attempts++;
+    r->opt.changed(r->opt.arg, r);
+}
+
 /*
  * Looks at the state and starts the one thing that is due, or will be within early_ms, or
  * sets the timer for it.
@@ -257,12 +280,13 @@ step_early(struct replica *r, int64_t early_ms)
         return;
     }
     if (r->held || r->txid >= r->target) {
-        r->pushed = false;
+        refuse_push(r);
         return;
     }
     due_ms =
         r->pushed || r->pacer.interval_ns <= 0 ? 0 : pacer_due_ms(&r->pacer, mono_now());
     if (due_ms > early_ms) {
+        uv_update_time(r->opt.loop);
         uv_timer_start(&r->timer, on_timer, (uint64_t)due_ms, 0);
         return;
     }
@@ -309,6 +333,7 @@ replica_hold(struct replica *r, const struct err *why)
     r->held = true;
     if (why == NULL)
         return;
+    r->stopped = true;
     r->err = *why;
     r->errors++;
     log_error("replica stopped", LF_STR("replica", drv_type(r->drv)), LF_ERR(why),
@@ -319,7 +344,9 @@ replica_hold(struct replica *r, const struct err *why)
 void
 replica_release(struct replica *r, uint64_t target)
 {
-    r->held = false;
+    if (r->stopped)
+        r->err.code = ERR_OK;
+    r->held = r->stopped = false;
     r->target = target;
     step(r);
 }

@@ -66,7 +66,8 @@ uint64_t replica_found_txid(const struct replica *r);
 /*
  * Nothing is uploaded until replica_release, which also says what the newest local file
  * is now (it may be an older one). With `why` (files of another history are there) the
- * error is shown and logged once; NULL: a short pause.
+ * error is logged once and shown until then, and a push is an attempt that fails at once;
+ * NULL: a short pause.
  */
 void replica_hold(struct replica *r, const struct err *why);
 void replica_release(struct replica *r, uint64_t target);
