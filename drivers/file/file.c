@@ -143,9 +143,10 @@ run_put(struct file_op *fo, const struct cancel *cancel, struct err *e)
 {
     const struct drv_put *p = &fo->req.put;
     const struct file_name name = { p->level, p->min_txid, p->max_txid };
+    const struct file_input in = { p->src, p->size, p->exclusive };
 
-    return file_store_put(store_of(fo), &name, p->src, p->size, cancel, &fo->op.res.size,
-        &fo->op.res.created, e);
+    return file_store_put(
+        store_of(fo), &name, &in, cancel, &fo->op.res.size, &fo->op.res.created, e);
 }
 
 static int

@@ -201,8 +201,9 @@ def test_a_hole_is_bridged_by_a_snapshot(litestream, ledger, replica, damage):
     for _ in range(5):
         ledger.commit(2)
         litestream.wait_caught_up(ledger.path, replica.path)
-    wait_until_level_1 = disk.newest_txid(replica.path)
-    lib.wait_until(lambda: newest(replica.path, 1) >= wait_until_level_1, 20, "level 1")
+    lost = disk.newest_txid(replica.path)
+    lib.wait_until(lambda: newest(replica.path, 1) >= lost, 20, "level 1")
+    lib.wait_until(lambda: ranges(replica.path, 0) == [(lost, lost)], 20, "level 0 to be pruned")
     daemon.stop()
     folder = os.path.join(replica.path, "ltx", "1")
     victim = os.path.join(folder, sorted(os.listdir(folder))[-1])
@@ -214,11 +215,15 @@ def test_a_hole_is_bridged_by_a_snapshot(litestream, ledger, replica, damage):
             f.write(b"rotten")
     shutil.rmtree(os.path.join(replica.path, "ltx", "2"), ignore_errors=True)
     daemon = litestream.replicate(config=config)
-    for _ in range(5):
-        ledger.commit(2)
-        litestream.wait_caught_up(ledger.path, replica.path)
-    txid = disk.newest_txid(replica.path)
-    lib.wait_until(lambda: newest(replica.path, SNAPSHOT) > wait_until_level_1, 30, "a snapshot")
-    lib.wait_until(lambda: newest(replica.path, 2) >= txid, 30, "level 2 to go on")
+    ledger.commit(2)
+    lib.wait_until(lambda: newest(replica.path, SNAPSHOT) > lost, 30, "a snapshot")
+    snapshot = newest(replica.path, SNAPSHOT)
+
+    def goes_on():
+        ledger.commit(1)
+        return newest(replica.path, 2) > snapshot
+
+    lib.wait_until(goes_on, 30, "level 2 to go on")
+    litestream.wait_caught_up(ledger.path, replica.path)
     litestream.assert_restores(replica.url, ledger.path)
     daemon.stop()

@@ -11,6 +11,7 @@
 #include "workers/compact/compactor.h"
 #include "workers/compact/merge.h"
 #include "workers/compact/upload.h"
+#include "workers/replica/holdings.h"
 #include "workers/sync/frozen.h"
 
 enum task {

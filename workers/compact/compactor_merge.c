@@ -11,7 +11,6 @@
 #include "workers/compact/compactor_impl.h"
 #include "workers/compact/merge_plan.h"
 #include "workers/compact/validate.h"
-#include "workers/sync/image_writer.h"
 
 /* A snapshot that cannot be taken yet is asked for again after this time. */
 #define NOT_READY_MS 1000
@@ -218,7 +217,7 @@ make_snapshot(void *arg, struct ltx_sink sink, const struct cancel *cancel, stru
 {
     struct compactor *c = arg;
 
-    return snapshot_write(c->frozen, sink, cancel, e);
+    return frozen_write(c->frozen, sink, uv_available_parallelism() - 1, cancel, e);
 }
 
 static int
