@@ -25,6 +25,7 @@ const struct sys_ops sys_posix = {
     .ftruncate = ftruncate,
     .fsync = fsync,
     .rename = rename,
+    .link = link,
     .unlink = unlink,
     .mkdir = mkdir,
 };
@@ -223,6 +224,42 @@ sys_publish(const char *tmp, const char *path, struct err *e)
         goto out;
     if (sys->rename(tmp, path) != 0)
         rc = err_errno(e, errno, "rename %s", path);
+    else if (sys->fsync(dir) != 0)
+        rc = err_errno(e, errno, "sync folder of %s", path);
+out:
+    sys_close(&dir);
+    return rc;
+}
+
+/* Gives tmp its second name, or the error of link(). */
+static int
+link_or_rename(const char *tmp, const char *path)
+{
+    struct stat st;
+
+    if (sys->link(tmp, path) == 0)
+        return sys->unlink(tmp);
+    if (errno != EPERM && errno != ENOTSUP && errno != EOPNOTSUPP && errno != ENOSYS &&
+        errno != EMLINK)
+        return -1;
+    if (lstat(path, &st) == 0) {
+        errno = EEXIST;
+        return -1;
+    }
+    return sys->rename(tmp, path);
+}
+
+int
+sys_publish_new(const char *tmp, const char *path, struct err *e)
+{
+    int dir = -1;
+    int rc = sys_open_parent(path, &dir, e);
+
+    if (rc != 0)
+        goto out;
+    if (link_or_rename(tmp, path) != 0)
+        rc = errno == EEXIST ? err_set(e, ERR_EXISTS, "%s exists already", path)
+                             : err_errno(e, errno, "put %s in place", path);
     else if (sys->fsync(dir) != 0)
         rc = err_errno(e, errno, "sync folder of %s", path);
 out:

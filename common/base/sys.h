@@ -26,6 +26,7 @@ struct sys_ops {
     int (*ftruncate)(int fd, off_t size);
     int (*fsync)(int fd);
     int (*rename)(const char *from, const char *to);
+    int (*link)(const char *from, const char *to);
     int (*unlink)(const char *path);
     int (*mkdir)(const char *path, mode_t mode);
 };
@@ -82,6 +83,13 @@ int sys_mkdirs(const char *path, const struct sys_owner *owner, struct err *e);
  * must be fsync'ed already. After an error either name may exist, whole.
  */
 int sys_publish(const char *tmp, const char *path, struct err *e);
+
+/*
+ * The same where nothing may be replaced: ERR_EXISTS when there is a `path` already, which
+ * stays as it is, as does tmp. On a file system without hard links it looks before it
+ * renames, which another process can get between.
+ */
+int sys_publish_new(const char *tmp, const char *path, struct err *e);
 
 /*
  * Asks the kernel to start writing a range to the disk, so that a later fsync has less to

@@ -21,7 +21,7 @@ struct chunk {
     size_t got;    /* bytes that are there */
     size_t taken;  /* bytes the reader had */
     bool last;     /* of its file */
-    uint8_t *data; /* FETCH_CHUNK bytes, made at first use */
+    uint8_t *data; /* of one chunk, made at first use */
     struct drv_op *op;
     uv_timer_t timer;
     struct retry retry;
@@ -48,12 +48,14 @@ struct fetch {
     bool stopped;
 
     uv_async_t freed; /* the reader gave chunks back */
+    bool closing;
     unsigned n_handles;
     void (*closed)(void *arg);
     void *closed_arg;
 };
 
 static void ask(struct chunk *c);
+static void close_handles(struct fetch *f);
 
 static void
 on_retry(uv_timer_t *h)
@@ -108,6 +110,10 @@ on_got(void *arg, const struct drv_result *res)
     struct err e;
 
     c->op = NULL;
+    if (c->fetch->closing) {
+        close_handles(c->fetch);
+        return;
+    }
     if (res->err != NULL) {
         failed(c, res->err);
         return;
@@ -158,8 +164,8 @@ next_range(struct fetch *f, struct chunk *c)
     left = f->files.size(&f->files, f->next_file) - f->next_off;
     c->file = f->next_file;
     c->off = f->next_off;
-    c->last = left <= (int64_t)FETCH_CHUNK;
-    c->size = c->last ? (size_t)left : FETCH_CHUNK;
+    c->last = left <= (int64_t)f->files.chunk;
+    c->size = c->last ? (size_t)left : f->files.chunk;
     c->got = c->taken = 0;
     f->next_off += (int64_t)c->size;
     if (c->last) {
@@ -195,7 +201,7 @@ fill(struct fetch *f)
         if (c == NULL)
             return;
         if (c->data == NULL)
-            c->data = mem_new(FETCH_CHUNK);
+            c->data = mem_new(f->files.chunk);
         retry_init(&c->retry, RETRY_FIRST_MS, RETRY_MAX_MS);
         if (c->size == 0)
             set_state(c, CHUNK_READY);
@@ -251,6 +257,8 @@ fetch_open(uv_loop_t *loop, struct drv *d, const struct fetch_files *files,
     f->loop = loop;
     f->drv = d;
     f->files = *files;
+    if (f->files.chunk == 0)
+        f->files.chunk = FETCH_CHUNK;
     f->n_ring = parallelism > 0 ? parallelism : 1;
     if (uv_async_init(loop, &f->freed, on_freed) != 0) {
         mem_free(f);
@@ -362,16 +370,28 @@ on_handle_closed(uv_handle_t *h)
     mem_free(f);
 }
 
-void
-fetch_close(struct fetch *f, void (*closed)(void *arg), void *arg)
+/* Once nothing is under way any more. */
+static void
+close_handles(struct fetch *f)
 {
-    f->closed = closed;
-    f->closed_arg = arg;
+    for (unsigned i = 0; i < f->n_ring; i++)
+        if (f->ring[i].op != NULL)
+            return;
     f->freed.data = f;
     uv_close((uv_handle_t *)&f->freed, on_handle_closed);
     for (unsigned i = 0; i < f->n_ring; i++) {
-        must(f->ring[i].op == NULL);
         f->ring[i].timer.data = f;
         uv_close((uv_handle_t *)&f->ring[i].timer, on_handle_closed);
     }
+}
+
+void
+fetch_close(struct fetch *f, void (*closed)(void *arg), void *arg)
+{
+    must(!f->closing);
+    f->closing = true;
+    f->closed = closed;
+    f->closed_arg = arg;
+    fetch_stop(f);
+    close_handles(f);
 }

@@ -4,7 +4,7 @@
  * The files are cut into chunks; up to `parallelism` chunks are under way or wait in
  * memory. The loop starts and receives, one other thread reads. A chunk that fails or
  * ends early is asked for again from its last good byte; the budget of attempts counts
- * per chunk, so that progress resets it. Memory: parallelism * FETCH_CHUNK.
+ * per chunk, so that progress resets it. Memory: parallelism * chunk.
  */
 #ifndef WORKERS_RESTORE_FETCH_H
 #define WORKERS_RESTORE_FETCH_H
@@ -38,6 +38,7 @@ struct fetch_files {
     struct drv_op *(*get)(const struct fetch_files *files, struct drv *d, size_t i,
         const struct fetch_range *range, struct err *e);
     const void *list; /* theirs */
+    size_t chunk;     /* bytes asked for at once; 0: FETCH_CHUNK */
 };
 
 /* LTX files of a replica; infos is borrowed as long as the result is used. */
@@ -58,7 +59,10 @@ int fetch_read(
  */
 void fetch_stop(struct fetch *f);
 
-/* Loop thread, after the reader has ended; `closed` comes from the loop. */
+/*
+ * Loop thread, after the reader has ended; what is still under way is cancelled. `closed`
+ * comes from the loop.
+ */
 void fetch_close(struct fetch *f, void (*closed)(void *arg), void *arg);
 
 #endif

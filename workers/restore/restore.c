@@ -271,7 +271,7 @@ restore_into(struct session *s, const struct restore_options *o,
     int rc = output_check(o->output, o->force, e);
 
     if (rc == 0)
-        rc = output_open(o->output, &output, e);
+        rc = output_open(o->output, o->force, &output, e);
     if (rc != 0)
         return rc;
     if (out->v03.n > 0)

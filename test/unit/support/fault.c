@@ -72,6 +72,12 @@ f_rename(const char *from, const char *to)
 }
 
 static int
+f_link(const char *from, const char *to)
+{
+    return strikes() ? -1 : sys_posix.link(from, to);
+}
+
+static int
 f_unlink(const char *path)
 {
     return strikes() ? -1 : sys_posix.unlink(path);
@@ -93,6 +99,7 @@ static const struct sys_ops faulty = {
     .ftruncate = f_ftruncate,
     .fsync = f_fsync,
     .rename = f_rename,
+    .link = f_link,
     .unlink = f_unlink,
     .mkdir = f_mkdir,
 };
