@@ -8,6 +8,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/proc.h"
 #include "common/base/rand.h"
 #include "config/config.h"
 #include "supervisor/commands/command.h"
@@ -82,6 +83,7 @@ refuse_command(const char *name)
 int
 main(int argc, char **argv)
 {
+    proc_open_std();
     mem_setup();
     rand_seed();
     config_export_env();

@@ -40,6 +40,8 @@ struct wproc {
     struct link *link;
     struct mono started;
     bool ready, own_watch, stopping;
+    bool answered;    /* it told how its final sync went */
+    bool failed;      /* its status says that it did not go well */
     bool second_stop; /* it died during its final sync and makes it again */
     struct restart_policy policy;
     uv_timer_t restart;
@@ -123,6 +125,7 @@ on_message(void *arg, const struct msg *m)
             LF_TXID("txid", m->u.ready.txid));
         break;
     case MSG_DONE:
+        p->answered = p->answered || p->stopping;
         if (m->u.done.code != 0 && p->stopping) {
             p->sup->n_failed++;
             log_error("failed to close database", LF_STR("path", p->db->path),
@@ -137,6 +140,20 @@ on_message(void *arg, const struct msg *m)
     }
 }
 
+/*
+ * A worker that failed says so in its answer to STOP. One that could not is known when it
+ * has ended and all that it said was read, in whichever order.
+ */
+static void
+count_silent_failure(struct wproc *p)
+{
+    if (p->pid != 0 || p->link != NULL || !p->failed || p->answered)
+        return;
+    p->failed = false;
+    p->sup->n_failed++;
+    log_error("worker ended without saying why", LF_STR("path", p->db->path));
+}
+
 static void
 on_channel_end(void *arg, const struct err *e)
 {
@@ -149,6 +166,7 @@ on_channel_end(void *arg, const struct err *e)
     }
     link_close(p->link);
     p->link = NULL;
+    count_silent_failure(p);
 }
 
 static void
@@ -344,6 +362,9 @@ reap(struct wproc *p)
      */
     if (!WIFEXITED(status) || WEXITSTATUS(status) > 1) /* 1: its answer says why */
         died_while_stopping(p, status);
+    else
+        p->failed = WEXITSTATUS(status) != 0;
+    count_silent_failure(p);
 }
 
 /* The worker that has ended; NULL: none, or the child is not a worker. */
@@ -424,6 +445,27 @@ on_kill_due(uv_timer_t *h)
         }
 }
 
+static void
+log_database(const struct cfg_db *db)
+{
+    log_info("initialized db", LF_STR("path", db->path));
+    for (size_t i = 0; i < db->n_replicas; i++) {
+        const struct cfg_replica *r = &db->replicas[i];
+
+        log_info("replicating to", LF_STR("type", cfg_replica_type_name(r->type)),
+            LF_NS("sync-interval", r->sync_interval_ns), LF_STR("path", r->path));
+    }
+}
+
+static void
+start_next(struct supervisor *sup)
+{
+    struct wproc *p = &sup->procs[sup->next_start++];
+
+    log_database(p->db);
+    try_start(p);
+}
+
 /*
  * A worker that waits to be started again starts now: what its database holds has not
  * been captured, and nobody else will do it.
@@ -453,6 +495,9 @@ on_signal(uv_signal_t *h, int signum)
     if (sup->signals == 1) {
         log_info("signal received, litestream shutting down",
             LF_STR("signal", signum == SIGINT ? "interrupt" : "terminated"));
+        /* What was committed while no daemon ran is captured even now. */
+        while (sup->next_start < sup->n_procs)
+            start_next(sup);
         sup->stopping = true;
         uv_idle_stop(&sup->starter);
     } else {
@@ -476,28 +521,12 @@ on_sighup(uv_signal_t *h, int signum)
  */
 
 static void
-log_database(const struct cfg_db *db)
-{
-    log_info("initialized db", LF_STR("path", db->path));
-    for (size_t i = 0; i < db->n_replicas; i++) {
-        const struct cfg_replica *r = &db->replicas[i];
-
-        log_info("replicating to", LF_STR("type", cfg_replica_type_name(r->type)),
-            LF_NS("sync-interval", r->sync_interval_ns), LF_STR("path", r->path));
-    }
-}
-
-static void
 on_starter(uv_idle_t *h)
 {
     struct supervisor *sup = container_of(h, struct supervisor, starter);
 
-    for (int i = 0; i < START_BATCH && sup->next_start < sup->n_procs; i++) {
-        struct wproc *p = &sup->procs[sup->next_start++];
-
-        log_database(p->db);
-        try_start(p);
-    }
+    for (int i = 0; i < START_BATCH && sup->next_start < sup->n_procs; i++)
+        start_next(sup);
     if (sup->next_start == sup->n_procs) {
         uv_idle_stop(&sup->starter);
         end_if_done(sup); /* there may be none */

@@ -37,6 +37,7 @@ struct worker_end {
     bool one_attempt;
     bool opened;    /* the one attempt to open the database was made */
     bool job;       /* the final look goes on as a job */
+    bool reopened;  /* the database was replaced and opened again */
     bool synced;    /* the final look at the WAL is through */
     bool uploading; /* the replicas were pushed */
     uint32_t attempts;

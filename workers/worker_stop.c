@@ -63,9 +63,34 @@ open_once(struct worker *w)
     return false;
 }
 
+/* Another database came to the place at the last moment: it is captured as well, once. */
+static void
+open_again(struct worker *w)
+{
+    struct err e;
+    int rc;
+
+    w->end.reopened = true;
+    log_warn("database or wal file was replaced, opening it again",
+        LF_STR("path", w->start->db->path));
+    worker_close_db(w);
+    rc = worker_open_db(w, &e);
+    if (rc == 0 || rc == ERR_NOT_FOUND) {
+        w->end.synced = rc != 0; /* nothing came to the place of what is gone */
+        return;
+    }
+    w->end.failed = w->end.synced = true;
+    w->end.err = e;
+    log_error("final sync failed", LF_ERR(&e));
+}
+
 void
 worker_stop_captured(struct worker *w, const struct engine_report *rep)
 {
+    if (rep->replaced && !w->end.reopened) {
+        open_again(w);
+        return;
+    }
     w->end.synced = !rep->more && rep->again_ms == 0;
     if (!w->end.synced)
         w->again_at = mono_add_ms(mono_now(), rep->again_ms);

@@ -1,5 +1,6 @@
 #include "common/base/proc.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -22,6 +23,18 @@ void __gcov_dump(void);
 #endif
 
 static enum proc_role role = PROC_COMMAND;
+
+void
+proc_open_std(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
 
 void
 proc_set_role(enum proc_role r)

@@ -10,6 +10,12 @@ enum proc_role {
     PROC_WORKER = 4,     /* one database */
 };
 
+/*
+ * First thing in a program: a standard descriptor that was closed is opened on /dev/null,
+ * so that no file of ours gets its number.
+ */
+void proc_open_std(void);
+
 void proc_set_role(enum proc_role role);
 enum proc_role proc_role(void);
 

@@ -271,52 +271,22 @@ print_result_json(const struct restore_args *a, const char *output, const char *
 /* --- the work -------------------------------------------------------------------------
  */
 
-/* By TXID; backups of v0.3 decide where there is nothing newer. */
-static bool
-reaches_further(const struct restore_reach *a, const struct restore_reach *than)
-{
-    if (a->txid != than->txid)
-        return a->txid > than->txid;
-    return wall_cmp(a->v03, than->v03) > 0;
-}
-
-/* Of several replicas the one that reaches furthest; one that does not answer is left
- * out. */
+/* Those that -replica allows, and of these the one that leads to the latest moment. */
 static int
 choose_replica(const struct restore_args *a, const struct command_source *src,
     const struct cfg_replica **out, struct err *e)
 {
-    struct restore_reach best = { 0 };
+    const struct cfg_replica **asked = mem_new_array(src->n_replicas + 1, sizeof(*asked));
     size_t n = 0;
+    int rc;
 
-    *out = NULL;
-    must(src->n_replicas == 0 || src->replicas != NULL);
-    for (size_t i = 0; i < src->n_replicas; i++) {
-        const struct cfg_replica *r = &src->replicas[i];
-        struct restore_reach reach;
-
-        if (!command_is_replica(r, a->replica))
-            continue;
-        n++;
-        if (src->n_replicas == 1) {
-            *out = r;
-            return 0;
-        }
-        if (restore_reach(r, &reach, e) != 0) {
-            log_warn("replica left out",
-                LF_STR("replica", cfg_replica_type_name(r->type)), LF_ERR(e));
-            continue;
-        }
-        if (*out == NULL || reaches_further(&reach, &best)) {
-            *out = r;
-            best = reach;
-        }
-    }
-    if (*out != NULL)
-        return 0;
-    if (n == 0)
-        return command_no_replica(a->replica, e);
-    return err_wrap(e, "no replica can be read");
+    for (size_t i = 0; i < src->n_replicas; i++)
+        if (command_is_replica(&src->replicas[i], a->replica))
+            asked[n++] = &src->replicas[i];
+    rc = n == 0 ? command_no_replica(a->replica, e)
+                : restore_choose(asked, n, &a->target, out, e);
+    mem_free(asked);
+    return rc;
 }
 
 /* Nothing there that fits: an error, or what -if-replica-exists is for. */

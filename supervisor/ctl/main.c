@@ -5,11 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/proc.h"
 #include "supervisor/version.h"
 
 int
 main(int argc, char **argv)
 {
+    proc_open_std();
     if (argc == 2 &&
         (strcmp(argv[1], "version") == 0 || strcmp(argv[1], "--version") == 0)) {
         printf("%s\n", LITESTREAM_VERSION);

@@ -680,11 +680,22 @@ def test_restore_from_one_of_several_replicas(litestream, replicas):
         flags = ["-dry-run", "-json", "-config", config, *flags]
         return litestream.run("restore", *flags, "/data/app.db", **more)
 
+    def made_at(name, seconds):
+        for folder, _, names in os.walk(f"{replicas}/{name}"):
+            for file in names:
+                os.utime(os.path.join(folder, file), (seconds, seconds))
+
+    made_at("shrink", 1_700_000_000)
+    made_at("steps", 1_700_000_100)
     assert json.loads(plan().stdout)["max_txid"] == txid(8), "the one that reaches furthest"
+    made_at("shrink", 1_700_000_200)  # by time: TXIDs of another history may be higher
+    assert json.loads(plan().stdout)["max_txid"] == txid(3)
     assert json.loads(plan("-replica", "near").stdout)["max_txid"] == txid(3)
     assert json.loads(plan("-replica", "far").stdout)["max_txid"] == txid(8)
     done = plan("-replica", "none", status=1)
     assert (done.stdout, done.stderr) == ("", "Error: no replica of that name or type: none\n")
+    shutil.rmtree(f"{replicas}/shrink/ltx/0")
+    assert json.loads(plan().stdout)["max_txid"] == txid(8), "nothing else can be restored"
 
 
 def test_restore_takes_old_flags_that_mean_nothing_now(litestream, steps, tmp_path):

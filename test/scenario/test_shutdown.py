@@ -52,6 +52,32 @@ def test_a_signal_saves_the_last_commits_and_ends_with_status_0(
     litestream.assert_restores(replica.url, ledger.path)
 
 
+def test_a_database_that_came_at_the_last_moment_is_saved(litestream, ledger, replica, tmp_path):
+    ledger.commit(30, fill_bytes=4000)
+    daemon = litestream.replicate(config=config(ledger.path, replica.path))
+    lib.wait_until(lambda: disk.newest_txid(replica.path) == 1, what="first image")
+    worker = daemon.wait_worker(ledger.path)
+    other = lib.Ledger(tmp_path / "other.db")
+    other.commit(7)
+    other.con.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    other.close()
+    ledger.close()
+    for pid in (daemon.pid, worker):
+        os.kill(pid, signal.SIGSTOP)  # it notices nothing before the end
+    for suffix in ("-wal", "-shm"):
+        os.unlink(ledger.path + suffix)
+    os.rename(other.path, ledger.path)
+    other = lib.Ledger(ledger.path)
+    other.commit(2)
+    daemon.signal(signal.SIGTERM)
+    for pid in (worker, daemon.pid):
+        os.kill(pid, signal.SIGCONT)
+    assert daemon.wait() == 0, daemon.output()
+    copy = litestream.restore(replica.url)
+    assert lib.Ledger.committed(copy) == 9
+    other.close()
+
+
 def test_twenty_stops_and_starts_without_a_write_in_between(litestream, ledger, replica):
     ledger.commit(30, fill_bytes=4000)
     daemon = litestream.replicate(ledger.path, replica.url)

@@ -60,6 +60,8 @@ set_seen(struct apply *a, uint32_t pgno)
 static int
 start(struct apply *a, const struct ltx_header *h, struct err *e)
 {
+    if (h->commit == 0)
+        return err_set(e, ERR_CORRUPT, "its header names a database without pages");
     a->page_size = h->page_size;
     a->commit = h->commit;
     a->timestamp_ms = h->timestamp_ms;

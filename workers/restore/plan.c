@@ -162,6 +162,18 @@ check_rest(const struct restore_files *f, const struct cursor *cursors, uint64_t
     return 0;
 }
 
+/* The same for a timestamp, which takes what it can. */
+static bool
+eligible_beyond(const struct restore_files *f, const struct restore_target *t,
+    const struct cursor *cursors, uint64_t cur)
+{
+    for (int level = LTX_LEVEL_SNAPSHOT - 1; level >= 0; level--)
+        for (size_t i = cursors[level].next; i < f->n[level]; i++)
+            if (f->level[level][i].max_txid > cur && eligible(t, &f->level[level][i]))
+                return true;
+    return false;
+}
+
 static int
 plan_chain(const struct restore_files *f, const struct restore_target *t,
     struct restore_plan *plan, uint64_t *cur, struct err *e)
@@ -186,7 +198,9 @@ plan_chain(const struct restore_files *f, const struct restore_target *t,
         *cur = best->max_txid;
         rc = plan_add(plan, best, e);
     }
-    if (rc == 0 && !t->by_txid && !t->by_time && plan->n > 0)
+    if (rc == 0 && t->by_time)
+        plan->cut_short = eligible_beyond(f, t, cursors, *cur);
+    else if (rc == 0 && !t->by_txid && plan->n > 0)
         rc = check_rest(f, cursors, *cur, e);
     return rc;
 }

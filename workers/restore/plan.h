@@ -42,6 +42,7 @@ void restore_files_bounds(
 struct restore_plan {
     struct ltx_info *files; /* ascending; owned: restore_plan_deinit */
     size_t n, cap;
+    bool cut_short; /* by time: files before that moment lie behind a gap */
 };
 
 /*

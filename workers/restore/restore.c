@@ -1,5 +1,6 @@
 #include "workers/restore/restore.h"
 
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "workers/restore/apply.h"
 #include "workers/restore/session.h"
@@ -17,34 +18,6 @@ restore_list(const struct cfg_replica *replica, int first, int last, bool exact_
     for (int level = first; rc == 0 && level <= last; level++)
         rc = session_list(s, level, exact_times, files, e);
     session_close(s);
-    return rc;
-}
-
-int
-restore_reach(const struct cfg_replica *replica, struct restore_reach *out, struct err *e)
-{
-    struct restore_files ltx = { 0 };
-    struct v03_files v03 = { 0 };
-    struct session *s;
-    struct wall earliest;
-    bool any = false;
-    int rc = session_open(replica, NULL, &s, e);
-
-    *out = (struct restore_reach){ 0 };
-    if (rc != 0)
-        return rc;
-    for (int level = 0; rc == 0 && level < LTX_N_LEVELS; level++)
-        rc = session_list(s, level, false, &ltx, e);
-    if (rc == 0)
-        rc = session_list_v03(s, &v03, e);
-    session_close(s);
-    for (int level = 0; level < LTX_N_LEVELS; level++)
-        for (size_t i = 0; i < ltx.n[level]; i++)
-            if (ltx.level[level][i].max_txid > out->txid)
-                out->txid = ltx.level[level][i].max_txid;
-    v03_files_bounds(&v03, &any, &earliest, &out->v03);
-    restore_files_deinit(&ltx);
-    v03_files_deinit(&v03);
     return rc;
 }
 
@@ -192,6 +165,10 @@ plan_ltx(const struct restore_options *o, const struct found *f,
     rc = check_sizes(&out->plan, e);
     if (rc != 0)
         return rc;
+    if (out->plan.cut_short)
+        log_warn("ltx files behind a gap are left out: the state is older than asked for",
+            LF_STR("path", o->replica->path),
+            LF_TXID("txid", out->plan.files[out->plan.n - 1].max_txid));
     last = &out->plan.files[out->plan.n - 1];
     out->txid = last->max_txid;
     out->created = last->created;
@@ -234,6 +211,11 @@ choose(const struct restore_options *o, struct found *f, struct restore_result *
     if (o->target.by_time || !v03_is_later(o, f, out))
         rc = plan_ltx(o, f, out, e);
     if ((rc == 0 || rc == ERR_NOT_FOUND) && v03_is_later(o, f, out)) {
+        if (out->n_ltx > 0)
+            log_warn(
+                "the backup of Litestream v0.3 on this replica is used, its files are "
+                "newer than the LTX files",
+                LF_STR("path", o->replica->path));
         restore_plan_deinit(&out->plan);
         out->txid = 0;
         out->created = out->v03.newest;
@@ -271,7 +253,7 @@ restore_into(struct session *s, const struct restore_options *o,
     int rc = output_check(o->output, o->force, e);
 
     if (rc == 0)
-        rc = output_open(o->output, &output, e);
+        rc = output_open(o->output, o->force, &output, e);
     if (rc != 0)
         return rc;
     if (out->v03.n > 0)
@@ -313,4 +295,53 @@ restore_result_deinit(struct restore_result *r)
 {
     restore_plan_deinit(&r->plan);
     v03_plan_deinit(&r->v03);
+}
+
+/* --- several replicas -----------------------------------------------------------------
+ */
+
+/* The newest moment that a replica leads to. */
+static int
+reach(const struct cfg_replica *replica, const struct restore_target *target,
+    struct wall *created, struct err *e)
+{
+    struct restore_options options = {
+        .replica = replica, .target = *target, .plan_only = true
+    };
+    struct restore_result res;
+    int rc = restore_run(&options, &res, e);
+
+    *created = res.created;
+    restore_result_deinit(&res);
+    return rc;
+}
+
+int
+restore_choose(const struct cfg_replica *const *replicas, size_t n,
+    const struct restore_target *target, const struct cfg_replica **out, struct err *e)
+{
+    const struct cfg_replica *readable = NULL;
+    struct wall best = { 0 };
+
+    *out = NULL;
+    if (n == 1)
+        *out = replicas[0];
+    for (size_t i = 0; n > 1 && i < n; i++) {
+        struct wall created;
+        int rc = reach(replicas[i], target, &created, e);
+
+        if (rc == ERR_NOT_FOUND && readable == NULL)
+            readable = replicas[i];
+        if (rc != 0 && rc != ERR_NOT_FOUND)
+            log_warn("replica left out",
+                LF_STR("replica", cfg_replica_type_name(replicas[i]->type)),
+                LF_STR("path", replicas[i]->path), LF_ERR(e));
+        if (rc == 0 && (*out == NULL || wall_cmp(created, best) > 0)) {
+            *out = replicas[i];
+            best = created;
+        }
+    }
+    if (*out == NULL)
+        *out = readable;
+    return *out != NULL ? 0 : err_wrap(e, "no replica can be read");
 }

@@ -54,14 +54,15 @@ int restore_run(
     const struct restore_options *options, struct restore_result *out, struct err *e);
 void restore_result_deinit(struct restore_result *r);
 
-/* How far a replica reaches. */
-struct restore_reach {
-    uint64_t txid;   /* of its LTX files, 0: there are none */
-    struct wall v03; /* created-at of the newest v0.3 object, 0: there are none */
-};
-
-int restore_reach(
-    const struct cfg_replica *replica, struct restore_reach *out, struct err *e);
+/*
+ * Of several replicas of one database the one that leads to the latest moment for this
+ * target; that cannot be told from TXIDs, which another history may have used up. One
+ * that cannot be read, or whose files do not fit together, is left out with a warning.
+ *
+ *   out  one of `replicas`; when nothing fits on any of them the first that can be read
+ */
+int restore_choose(const struct cfg_replica *const *replicas, size_t n,
+    const struct restore_target *target, const struct cfg_replica **out, struct err *e);
 
 /*
  * Lists levels first..last of a replica in order; `entries` gets them level by level.

@@ -114,6 +114,36 @@ Test(plan, agrees_with_litestream_on_every_recorded_case)
     }
 }
 
+/* A timestamp takes what it can reach, and says so when there is more. */
+Test(plan, a_state_older_than_asked_for_is_told)
+{
+    static const struct {
+        const char *files;
+        long at;
+        bool cut_short;
+    } cases[] = {
+        { "9:1-5@50 0:6-6@60 0:8-8@80", 90, true },
+        { "9:1-5@50 0:6-6@60 0:8-8@80 0:9-9@95", 90, true },
+        { "9:1-5@50 0:6-6@60 0:8-8@80", 80, false },
+        { "9:1-5@50 0:6-6@60 0:7-7@70", 90, false },
+        { "9:1-5@50 1:6-10@100", 80, false },
+        { "9:1-5@50 0:6-6@60 2:8-12@70", 90, true },
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct restore_target t = { .by_time = true, .timestamp.sec = cases[i].at };
+        struct restore_files f;
+        struct restore_plan p;
+        struct err e;
+
+        parse_files(cases[i].files, &f);
+        cr_assert_eq(restore_plan_make(&f, &t, &p, &e), 0, "%s", e.text);
+        cr_expect_eq(p.cut_short, cases[i].cut_short, "case %zu", i);
+        restore_plan_deinit(&p);
+        restore_files_deinit(&f);
+    }
+}
+
 Test(plan, two_kinds_of_target_are_refused)
 {
     struct restore_target t = { .by_txid = true, .by_time = true };

@@ -324,6 +324,66 @@ Test(sys, publishing_leaves_the_old_or_the_new_file_whole_whichever_call_fails)
     cr_expect_eq(nth, 5, "open, rename, fsync: %d", nth);
 }
 
+Test(sys, publishing_anew_replaces_nothing)
+{
+    const char *tmp = tmp_path("f.tmp"), *final = tmp_path("f");
+    struct err e = ERR_NONE;
+
+    tmp_write(tmp, NEW, strlen(NEW));
+    cr_expect_eq(sys_publish_new(tmp, final, &e), 0, "%s", e.text);
+    cr_expect(file_is(final, NEW) && !tmp_exists(tmp));
+    tmp_write(tmp, OLD, strlen(OLD));
+    cr_expect_eq(sys_publish_new(tmp, final, &e), ERR_EXISTS);
+    cr_expect(file_is(final, NEW) && file_is(tmp, OLD), "both stay");
+}
+
+static int
+no_link(const char *from, const char *to)
+{
+    (void)from;
+    (void)to;
+    errno = EPERM;
+    return -1;
+}
+
+Test(sys, publishing_anew_works_without_hard_links)
+{
+    const char *tmp = tmp_path("f.tmp"), *final = tmp_path("f");
+    struct sys_ops ops = sys_posix;
+    struct err e = ERR_NONE;
+
+    ops.link = no_link;
+    sys = &ops;
+    tmp_write(tmp, NEW, strlen(NEW));
+    cr_expect_eq(sys_publish_new(tmp, final, &e), 0, "%s", e.text);
+    cr_expect(file_is(final, NEW) && !tmp_exists(tmp));
+    tmp_write(tmp, OLD, strlen(OLD));
+    cr_expect_eq(sys_publish_new(tmp, final, &e), ERR_EXISTS);
+    cr_expect(file_is(final, NEW) && file_is(tmp, OLD), "both stay");
+    sys = &sys_posix;
+}
+
+Test(sys, publishing_anew_leaves_a_whole_file_whichever_call_fails)
+{
+    const char *tmp = tmp_path("f.tmp"), *final = tmp_path("f");
+    int nth;
+
+    for (nth = 1; fault_nth(nth, EIO); nth++) {
+        struct err e = ERR_NONE;
+        int rc;
+
+        unlink(final);
+        tmp_write(tmp, NEW, strlen(NEW));
+        rc = sys_publish_new(tmp, final, &e);
+        if (fault_calls() >= nth)
+            cr_expect_eq(rc, ERR_IO, "call %d", nth);
+        else
+            cr_expect(rc == 0 && file_is(final, NEW) && !tmp_exists(tmp));
+        cr_expect(file_is(final, NEW) || file_is(tmp, NEW), "call %d", nth);
+    }
+    cr_expect_eq(nth, 6, "open, link, unlink, fsync: %d", nth);
+}
+
 Test(sys, publishing_nothing_is_an_error)
 {
     struct err e = ERR_NONE;
