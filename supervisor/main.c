@@ -24,8 +24,8 @@ const struct command commands[] = {
 };
 
 /* Litestream's, which scripts may ask for. */
-static const char *const not_built[] = { "info", "list", "register", "start",
-    "status", "stop", "sync", "unregister" };
+static const char *const not_built[] = { "info", "list", "register", "start", "status",
+    "stop", "sync", "unregister" };
 
 const size_t n_commands = sizeof(commands) / sizeof(commands[0]);
 

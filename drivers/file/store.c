@@ -403,6 +403,37 @@ is_ours(const char *name)
     return ltx_name_parse(name, &min, &max);
 }
 
+static bool
+is_left_over(int dir, const char *name)
+{
+    size_t len = strlen(name);
+    bool is_free;
+    int fd;
+
+    if (len < 4 || strcmp(name + len - 4, ".tmp") != 0 || !is_ours(name))
+        return false;
+    fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    is_free = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
+    sys_close(&fd);
+    return is_free;
+}
+
+void
+file_store_tidy(const struct file_store *s, int level)
+{
+    char *path = ltx_level_path(s->root, level);
+    DIR *dir = opendir(path);
+    struct dirent *entry;
+
+    while (dir != NULL && (entry = readdir(dir)) != NULL)
+        if (is_left_over(dirfd(dir), entry->d_name) &&
+            unlinkat(dirfd(dir), entry->d_name, 0) != 0)
+            continue; /* somebody else was quicker, or nobody may */
+    if (dir != NULL)
+        closedir(dir);
+    mem_free(path);
+}
+
 static int
 empty_level(const char *path, struct err *e)
 {

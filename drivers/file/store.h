@@ -51,6 +51,12 @@ int file_store_put(const struct file_store *s, const struct file_name *name,
     const struct file_input *in, const struct cancel *cancel, int64_t *size,
     struct wall *created, struct err *e);
 
+/*
+ * Removes what writers that were killed left of a level: temporary files that nobody has
+ * locked. Best effort; one writer per path is assumed.
+ */
+void file_store_tidy(const struct file_store *s, int level);
+
 int file_store_del(const struct file_store *s, const struct ltx_info *files, size_t n,
     const struct cancel *cancel, struct err *e);
 

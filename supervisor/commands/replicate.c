@@ -115,6 +115,11 @@ run(const struct replicate_args *a, struct err *e)
     if (rc == 0) {
         log_info("litestream", LF_STR("version", LITESTREAM_VERSION),
             LF_STR("level", c->logging.level));
+        if (!c->retention_enabled)
+            log_warn("retention disabled; cloud provider lifecycle policies must handle "
+                     "retention",
+                LF_STR(
+                    "hint", "set retention.enabled to true to have old files deleted"));
         if (c->n_dbs == 0)
             log_error("no databases specified in configuration");
         options.config = c;
@@ -136,9 +141,18 @@ cmd_replicate(int argc, char **argv, struct err *e)
             .arg = "LEVEL",
             .doc = "trace, debug, info, warn or error." },
         { .name = "exec", .type = FLAG_STRING, .value = &a.exec },
-        { .name = "once", .type = FLAG_BOOL, .value = &a.once },
-        { .name = "force-snapshot", .type = FLAG_BOOL, .value = &a.force_snapshot },
-        { .name = "enforce-retention", .type = FLAG_BOOL, .value = &a.enforce_retention },
+        { .name = "once",
+            .type = FLAG_BOOL,
+            .value = &a.once,
+            .doc = "Bring all replicas up to date, then end." },
+        { .name = "force-snapshot",
+            .type = FLAG_BOOL,
+            .value = &a.force_snapshot,
+            .doc = "With -once: take a snapshot as well." },
+        { .name = "enforce-retention",
+            .type = FLAG_BOOL,
+            .value = &a.enforce_retention,
+            .doc = "With -once: delete what retention lets go." },
         { .name = "restore-if-db-not-exists",
             .type = FLAG_BOOL,
             .value = &a.restore_first },

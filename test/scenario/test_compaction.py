@@ -206,13 +206,13 @@ def test_a_hole_is_bridged_by_a_snapshot(litestream, ledger, replica, damage):
     lib.wait_until(lambda: ranges(replica.path, 0) == [(lost, lost)], 20, "level 0 to be pruned")
     daemon.stop()
     folder = os.path.join(replica.path, "ltx", "1")
-    victim = os.path.join(folder, sorted(os.listdir(folder))[-1])
-    if damage == "lost":
-        os.unlink(victim)
-    else:
-        with open(victim, "r+b") as f:
-            f.seek(-20, os.SEEK_END)
-            f.write(b"rotten")
+    for name in sorted(os.listdir(folder))[1:]:
+        if damage == "lost":
+            os.unlink(os.path.join(folder, name))
+        else:
+            with open(os.path.join(folder, name), "r+b") as f:
+                f.seek(-20, os.SEEK_END)
+                f.write(b"rotten")
     shutil.rmtree(os.path.join(replica.path, "ltx", "2"), ignore_errors=True)
     daemon = litestream.replicate(config=config)
     ledger.commit(2)

@@ -230,11 +230,15 @@ upload_snapshot(struct compactor *c, struct err *e)
         .make = make_snapshot,
         .done = on_snapshot,
         .arg = c };
+    const struct ltx_info *last;
     int rc = engine_freeze(c->opt.engine, &c->frozen, e);
 
     if (rc != 0)
         return rc;
     up.max_txid = frozen_header(c->frozen)->max_txid;
+    last = holdings_newest(replica_holdings(c->opt.replica), LTX_LEVEL_SNAPSHOT);
+    if (last->max_txid == up.max_txid) /* moments between the two keep their base */
+        frozen_set_timestamp(c->frozen, wall_to_ms(last->created));
     rc = upload_start(&up, &c->upload, e);
     if (rc != 0) {
         engine_thaw(c->opt.engine, c->frozen);

@@ -90,17 +90,23 @@ wal_is_too_long(const struct engine *eng)
 bool
 engine_save_frozen(struct engine *eng, bool *saved)
 {
+    struct wal_place place = eng->mark.place;
     struct wal_header h;
     struct err e;
+    int rc;
 
     *saved = false;
     if (eng->frozen == NULL)
         return true;
-    if (wal_read_header(eng->wal_fd, &h, &e) != 0) {
+    rc = wal_read_header(eng->wal_fd, &h, &e);
+    if (rc == ERR_NOT_FOUND) { /* cut to nothing: there are no frames */
+        h = (struct wal_header){ .page_size = dbconn_page_size(eng->db) };
+        place = (struct wal_place){ .off = WAL_HEADER_SIZE };
+    } else if (rc != 0) {
         engine_lose_frozen(eng, "the header of the WAL cannot be read");
         return true;
     }
-    switch (frozen_before_checkpoint(eng->frozen, &h, &eng->mark.place, eng->commit)) {
+    switch (frozen_before_checkpoint(eng->frozen, &h, &place, eng->commit)) {
     case FROZEN_SAVED:
         *saved = true;
         return true;

@@ -124,6 +124,12 @@ frozen_header(const struct frozen *f)
     return &f->header;
 }
 
+void
+frozen_set_timestamp(struct frozen *f, int64_t timestamp_ms)
+{
+    f->header.timestamp_ms = timestamp_ms;
+}
+
 /* --- where a page is ------------------------------------------------------------------
  */
 

