@@ -158,19 +158,22 @@ see_replica(struct worker *w, unsigned i)
     struct replica *r = w->replicas[i];
     uint64_t found = replica_found_txid(r);
     bool first = true;
+    bool other = found > engine_start_txid(w->eng) || replica_is_foreign(r);
     struct err e;
 
     for (unsigned k = 0; k < w->n_replicas; k++)
         if (k != i && w->replica_seen[k])
             first = false;
     w->replica_seen[i] = true;
-    if (found > engine_start_txid(w->eng) && (first || w->rebase_to != 0)) {
+    if (replica_is_foreign(r) && found < engine_txid(w->eng))
+        found = engine_txid(w->eng); /* no TXID of either line may be used again */
+    if (other && (first || w->rebase_to != 0)) {
         /* What is there locally belongs to another line: nothing of it may go up. */
         for (unsigned k = 0; k < w->n_replicas; k++)
             replica_hold(w->replicas[k], NULL);
         if (found > w->rebase_to)
             w->rebase_to = found;
-    } else if (found > engine_start_txid(w->eng)) {
+    } else if (other) {
         err_set(&e, ERR_CONFLICT,
             "the replica holds transactions up to %016llx of another history",
             (unsigned long long)found);
@@ -220,11 +223,26 @@ worker_rebase(struct worker *w, struct err *e)
     return 0;
 }
 
+/*
+ * One destination is ahead: how far the others are is asked first, for the next file has
+ * to come behind all of them. One that cannot be asked is not waited for.
+ */
+static bool
+rebase_waits(const struct worker *w)
+{
+    for (unsigned i = 0; w->rebase_to != 0 && i < w->n_replicas; i++)
+        if (!replica_known(w->replicas[i]) && replica_error(w->replicas[i]) == NULL)
+            return true;
+    return false;
+}
+
 static bool
 rebase(struct worker *w)
 {
     struct err e;
 
+    if (rebase_waits(w))
+        return false; /* its answer tells */
     if (worker_rebase(w, &e) == 0)
         return true;
     worker_sync_failed(w, &e);
@@ -397,7 +415,7 @@ worker_due_ms(const struct worker *w)
         return -1; /* the end of the snapshot tells */
     if (w->retry_at.ns != 0)
         return until(w->retry_at);
-    if (!engine_can_name(w->eng) && w->rebase_to == 0)
+    if (rebase_waits(w) || (!engine_can_name(w->eng) && w->rebase_to == 0))
         return -1; /* a replica will tell */
     due = look_due_ms(w);
     check = engine_busy(w->eng) ? -1 : engine_checkpoint_wait_ms(w->eng);

@@ -125,7 +125,15 @@ on_listed(void *arg, const struct drv_result *res)
         return;
     }
     if (++r->n_listed == LTX_N_LEVELS)
-        position_found(r);
+        replica_verify(r);
+    else
+        replica_step(r);
+}
+
+void
+replica_verified(struct replica *r)
+{
+    position_found(r);
     replica_step(r);
 }
 
@@ -386,6 +394,12 @@ bool
 replica_in_sync(const struct replica *r)
 {
     return r->known && !r->held && r->txid >= r->target;
+}
+
+bool
+replica_is_foreign(const struct replica *r)
+{
+    return r->foreign;
 }
 
 const struct err *

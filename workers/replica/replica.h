@@ -67,6 +67,12 @@ bool replica_in_sync(const struct replica *r);
 uint64_t replica_found_txid(const struct replica *r);
 
 /*
+ * Then its newest file that is here as well had other content: it holds another history,
+ * whatever the TXIDs say.
+ */
+bool replica_is_foreign(const struct replica *r);
+
+/*
  * Nothing is uploaded until replica_release, which also says what the newest local file
  * is now (it may be an older one). With `why` (files of another history are there) the
  * error is logged once and shown until then, and a push is an attempt that fails at once;

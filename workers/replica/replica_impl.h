@@ -28,6 +28,10 @@ struct replica {
     uint64_t covered; /* all up to here is in what was listed, without a gap */
     struct holdings *holdings;
     uint64_t found_txid;
+    bool foreign; /* its newest file is not the local one of that TXID */
+    struct {
+        uint8_t local[LTX_TRAILER_SIZE], there[LTX_TRAILER_SIZE];
+    } trailer; /* of that file, while it is looked at */
     uint64_t txid;
     bool held;
     bool stopped;        /* held for a reason, which stays in err */
@@ -52,6 +56,10 @@ struct replica {
 /* An attempt ended. After a failure a back-off runs, unless r is stopped. */
 void replica_failed(struct replica *r, const struct err *e);
 void replica_succeeded(struct replica *r);
+
+/* All levels are listed: sets r->foreign, then calls replica_verified. */
+void replica_verify(struct replica *r);
+void replica_verified(struct replica *r);
 
 /* Starts what is due. */
 void replica_step(struct replica *r);
