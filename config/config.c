@@ -5,6 +5,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/must.h"
+#include "common/base/path.h"
 #include "config/options.h"
 
 static const char *const type_names[CFG_N_REPLICA_TYPES] = {
@@ -123,6 +124,17 @@ config_check_replicas(const struct config *c, struct err *e)
 }
 
 /* ---- environment ---- */
+
+char *
+config_default_meta_path(const char *db_path)
+{
+    char *dir = path_dir(db_path);
+    char *meta = mem_printf(
+        "%s/.%s-litestream", strcmp(dir, "/") == 0 ? "" : dir, path_base(db_path));
+
+    mem_free(dir);
+    return meta;
+}
 
 const char *
 config_default_path(void)

@@ -283,6 +283,10 @@ struct config_options {
     const char *(*env)(const char *name); /* NULL: getenv */
 };
 
+/* Where the local files of a database are unless the configuration says otherwise; owned.
+ */
+char *config_default_meta_path(const char *db_path);
+
 /* $LITESTREAM_CONFIG, else the file in /etc; borrowed. */
 const char *config_default_path(void);
 

@@ -52,11 +52,10 @@ expand(struct build *b, const char **path, bool is_db, struct err *e)
 static const char *
 default_meta_path(struct build *b, const char *db_path)
 {
-    char *dir = path_dir(db_path);
-    const char *meta = arena_printf(
-        b->a, "%s/.%s-litestream", strcmp(dir, "/") == 0 ? "" : dir, path_base(db_path));
+    char *path = config_default_meta_path(db_path);
+    const char *meta = arena_strdup(b->a, path);
 
-    mem_free(dir);
+    mem_free(path);
     return meta;
 }
 

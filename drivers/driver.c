@@ -43,7 +43,8 @@ count(struct drv_op *op)
     s->ns += (uint64_t)mono_since_ns(op->started);
     if (op->res.err == NULL)
         s->bytes += (uint64_t)op->res.size;
-    else if (op->err.code != ERR_NOT_FOUND && op->err.code != ERR_CANCELLED)
+    else if (op->err.code != ERR_NOT_FOUND && op->err.code != ERR_CANCELLED &&
+             op->err.code != ERR_EXISTS)
         s->errors++;
 }
 

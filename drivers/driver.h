@@ -70,13 +70,16 @@ struct drv_get {
     void *arg;
 };
 
-/* After success the whole file is readable under its name and durable, before nothing is.
+/*
+ * After success the whole file is readable under its name and durable, before nothing is.
+ * So is the one that an ERR_EXISTS is about. ERR_BUSY: somebody else is writing it.
  */
 struct drv_put {
     int level;
     uint64_t min_txid, max_txid;
     int64_t size;           /* bytes; -1 while they are still being made; a source that
                                gives another number is ERR_CORRUPT */
+    bool exclusive;         /* a file of that name stays as it is: ERR_EXISTS */
     struct drv_source *src; /* borrowed until done; goes back for a retry if it can */
     drv_done_cb *done;
     void *arg;

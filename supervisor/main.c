@@ -17,14 +17,15 @@ const struct command commands[] = {
     { "databases", "list the databases of the configuration", cmd_databases },
     { "ltx", "list the LTX files of a replica", cmd_ltx },
     { "replicate", "replicate databases until stopped", cmd_replicate },
+    { "reset", "discard the local LTX files of a database", cmd_reset },
     { "restore", "restore a database from a replica", cmd_restore },
     { "version", "print the version", cmd_version },
     { "wal", NULL, cmd_wal },
 };
 
 /* Litestream's, which scripts may ask for. */
-static const char *const not_built[] = { "info", "list", "register", "reset", "start",
-    "status", "stop", "sync", "unregister" };
+static const char *const not_built[] = { "info", "list", "register", "start", "status",
+    "stop", "sync", "unregister" };
 
 const size_t n_commands = sizeof(commands) / sizeof(commands[0]);
 

@@ -49,6 +49,7 @@ struct wproc {
 };
 
 struct supervisor {
+    const struct supervisor_options *options;
     struct config *config;
     uv_loop_t loop;
     uv_signal_t sigint, sigterm, sighup, sigchld;
@@ -194,11 +195,15 @@ start_worker(struct wproc *p, struct err *e)
 {
     struct supervisor *sup = p->sup;
     struct spawn s = {
-        .start = { .db = p->db,
+        .start = { .config = sup->config,
+            .db = p->db,
             .slot = p->slot,
             .incarnation = ++p->incarnation,
             .shutdown_timeout_ms = sup->config->shutdown_sync_timeout_ns / 1000000,
-            .shutdown_interval_ms = sup->config->shutdown_sync_interval_ns / 1000000 }
+            .shutdown_interval_ms = sup->config->shutdown_sync_interval_ns / 1000000,
+            .once = { .wanted = sup->options->once,
+                .snapshot = sup->options->force_snapshot,
+                .retention = sup->options->enforce_retention } }
     };
     struct link_options options = { .loop = &sup->loop,
         .from = MSG_FROM_WORKER,
@@ -314,6 +319,26 @@ died_while_stopping(struct wproc *p, int status)
         p->sup->n_failed++;
 }
 
+/* A worker that was to do its work once is not started again. */
+static bool
+once_over(struct wproc *p, int status)
+{
+    char why[SLOT_TEXT_MAX * 2];
+
+    if (!p->sup->options->once || p->stopping)
+        return false;
+    link_close(p->link);
+    p->link = NULL;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return true;
+    p->sup->n_failed++;
+    if (!WIFEXITED(status) || WEXITSTATUS(status) > 1) { /* 1: it has said why */
+        obituary(p, status, why, sizeof(why));
+        log_error("worker died", LF_STR("path", p->db->path), LF_STR("reason", why));
+    }
+    return true;
+}
+
 static void
 reap(struct wproc *p)
 {
@@ -325,6 +350,8 @@ reap(struct wproc *p)
     p->pid = 0;
     p->sup->n_alive--;
     hub_disarm(&p->watch);
+    if (once_over(p, status))
+        return;
     if (!p->stopping) {
         link_close(p->link);
         p->link = NULL;
@@ -394,6 +421,13 @@ close_all(struct supervisor *sup)
 static void
 end_if_done(struct supervisor *sup)
 {
+    if (sup->options->once && !sup->stopping && sup->n_alive == 0 &&
+        sup->next_start == sup->n_procs) {
+        sup->stopping = true;
+        if (sup->n_failed == 0)
+            log_info("one-shot replication complete");
+        log_info("replication complete, litestream shutting down");
+    }
     if (sup->stopping && sup->n_alive == 0 && !sup->closing)
         close_all(sup);
 }
@@ -493,8 +527,10 @@ on_starter(uv_idle_t *h)
 
     for (int i = 0; i < START_BATCH && sup->next_start < sup->n_procs; i++)
         start_next(sup);
-    if (sup->next_start == sup->n_procs)
+    if (sup->next_start == sup->n_procs) {
         uv_idle_stop(&sup->starter);
+        end_if_done(sup); /* there may be none */
+    }
 }
 
 /* Each worker costs a descriptor here. */
@@ -544,7 +580,7 @@ start_signal(struct supervisor *sup, uv_signal_t *h, int signum, uv_signal_cb cb
 }
 
 int
-supervisor_run(struct config *config, struct err *e)
+supervisor_run(const struct supervisor_options *options, struct err *e)
 {
     struct supervisor *sup = MEM_NEW(struct supervisor);
     int rc;
@@ -553,7 +589,8 @@ supervisor_run(struct config *config, struct err *e)
     raise_descriptor_limit();
     worker_prepare();
     signal(SIGPIPE, SIG_IGN);
-    sup->config = config;
+    sup->options = options;
+    sup->config = options->config;
     sup->own_left = hub_own_budget();
     must(uv_loop_init(&sup->loop) == 0);
     start_signal(sup, &sup->sigint, SIGINT, on_signal);
@@ -573,7 +610,9 @@ supervisor_run(struct config *config, struct err *e)
         log_info("litestream shut down");
         if (sup->n_failed > 0)
             rc = err_set(e, ERR_TIMEOUT,
-                "the last changes of %zu databases did not reach every replica",
+                options->once
+                    ? "%zu databases failed, see above"
+                    : "the last changes of %zu databases did not reach every replica",
                 sup->n_failed);
     }
     slot_area_free(sup->slots, sup->n_procs);

@@ -28,6 +28,14 @@ static struct worker *the_worker; /* for the hook of must() */
  */
 
 static void
+fill_replica(const struct worker *w, unsigned i, struct slot_replica *s)
+{
+    replica_fill_slot(w->replicas[i], s);
+    if (w->compactors[i] != NULL)
+        compactor_fill_slot(w->compactors[i], s);
+}
+
+static void
 publish(struct worker *w)
 {
     struct slot_data *v = &w->view;
@@ -44,7 +52,7 @@ publish(struct worker *w)
         v->polling = tail_mode(w->tail) == TAIL_POLL;
     for (unsigned i = 0; i < w->n_replicas; i++)
         if (w->replicas[i] != NULL)
-            replica_fill_slot(w->replicas[i], &v->replica[i]);
+            fill_replica(w, i, &v->replica[i]);
     slot_write(w->start->slot, v);
 }
 
@@ -134,8 +142,10 @@ open_replicas(struct worker *w, struct err *e)
             continue;
         options.cfg = &w->start->db->replicas[i];
         rc = replica_open(&options, &w->replicas[i], e);
-        if (rc == 0)
+        if (rc == 0) {
             w->n_open_replicas++;
+            worker_open_compactor(w, i);
+        }
     }
     return rc;
 }
@@ -258,7 +268,7 @@ schedule(struct worker *w)
     if (w->state == WS_STOPPING)
         wait = worker_stop_due_ms(w);
     else if (w->state == WS_RUNNING)
-        wait = worker_due_ms(w);
+        wait = sooner(worker_due_ms(w), worker_compact_due_ms(w));
     else
         wait = sooner(until(w->retry_at), until(w->again_at));
     uv_timer_stop(&w->timer);
@@ -276,11 +286,14 @@ static void
 do_what_is_due(struct worker *w)
 {
     uv_idle_stop(&w->now);
+    worker_once_run(w);
     if (!engine_busy(w->eng)) {
         if (w->state == WS_STARTING || w->state == WS_WAITING)
             try_open(w);
         if (w->state == WS_RUNNING)
             worker_run(w);
+        if (w->state == WS_RUNNING && !w->reopen_wanted)
+            worker_compact(w);
         if (w->state == WS_STOPPING)
             worker_stop_run(w);
     }

@@ -20,14 +20,19 @@
 #include "config/config.h"
 
 struct worker_start {
-    const struct cfg_db *db; /* borrowed for the life of the process */
-    int channel;             /* its end of the socket pair; taken over */
+    const struct config *config; /* borrowed for the life of the process */
+    const struct cfg_db *db;     /* of it */
+    int channel;                 /* its end of the socket pair; taken over */
     struct slot *slot;
     uint32_t incarnation;
     bool own_watch; /* within the budget of inotify instances */
     int64_t
         shutdown_timeout_ms; /* for uploads after EOF; 0: one attempt without a limit */
     int64_t shutdown_interval_ms;
+    struct {
+        bool wanted; /* sync, upload, do what is asked here, end */
+        bool snapshot, retention;
+    } once;
 };
 
 /*

@@ -1,6 +1,7 @@
 /*
  * worker_impl - the state that the parts of a worker share: worker.c (life, what is due
- * next), worker_sync.c (syncs, checkpoints, their results) and worker_stop.c (the end).
+ * next), worker_sync.c (syncs, checkpoints, their results), worker_compact.c (merges,
+ * snapshots, retention) and worker_stop.c (the end).
  */
 #ifndef WORKERS_WORKER_IMPL_H
 #define WORKERS_WORKER_IMPL_H
@@ -9,6 +10,7 @@
 
 #include "common/base/mono.h"
 #include "common/base/retry.h"
+#include "workers/compact/compactor.h"
 #include "workers/link.h"
 #include "workers/replica/replica.h"
 #include "workers/sync/engine.h"
@@ -46,6 +48,18 @@ struct worker_end {
     bool closing;
 };
 
+/* See worker_once.c. */
+enum once_step {
+    ONCE_NOT_BEGUN,
+    ONCE_SYNC,
+    ONCE_TASKS,
+    ONCE_TASK,
+    ONCE_FAILED,
+    ONCE_OVER
+};
+
+#define ONCE_REQUEST UINT16_MAX /* answered here, not through the channel */
+
 struct worker {
     const struct worker_start *start;
     uv_loop_t loop;
@@ -62,6 +76,10 @@ struct worker {
     struct replica *replicas[SLOT_MAX_REPLICAS];
     bool replica_seen[SLOT_MAX_REPLICAS]; /* its position was taken into account */
     unsigned n_replicas, n_open_replicas;
+    struct compactor *compactors[SLOT_MAX_REPLICAS];
+    bool trim_wanted;    /* local files may have become needless */
+    uint64_t trimmed_to; /* those up to here are gone */
+    bool reopen_wanted;  /* as soon as nobody reads the database any more */
 
     struct pacer pacer;
     struct mono last_round; /* pacer.last before the look under way */
@@ -80,6 +98,10 @@ struct worker {
     unsigned n_requests;
     struct mono sync_started;
     struct worker_end end;
+    struct {
+        enum once_step step;
+        unsigned task;
+    } once;
     struct slot_data view;
 };
 
@@ -107,6 +129,21 @@ void worker_answer(struct worker *w, uint16_t request, const struct err *e);
 void worker_fail_requests(struct worker *w, const struct err *e);
 int64_t worker_due_ms(
     const struct worker *w); /* RUNNING: until the next thing; -1: none */
+
+/* worker_compact.c */
+void worker_open_compactor(struct worker *w, unsigned i);
+void worker_close_compactors(struct worker *w); /* none is busy */
+bool worker_compacts(const struct worker *w);
+bool worker_snapshot_reads_db(const struct worker *w); /* the engine must stay open */
+void worker_stop_compacting(
+    struct worker *w); /* nothing starts any more; kicks at the end */
+void worker_resume_compacting(struct worker *w);
+void worker_compact(struct worker *w); /* starts what is due */
+int64_t worker_compact_due_ms(const struct worker *w);
+
+/* worker_once.c */
+void worker_once_run(struct worker *w);
+void worker_once_synced(struct worker *w, const struct err *e); /* NULL: good */
 
 /* worker_stop.c */
 void worker_stop_begin(

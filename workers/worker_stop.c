@@ -33,6 +33,7 @@ worker_stop_begin(struct worker *w, const struct msg *m)
     if (timeout_ms > 0)
         end->deadline = mono_add_ms(end->started, timeout_ms);
     end->opened = w->state == WS_RUNNING;
+    worker_stop_compacting(w);
     worker_drop_tails(w);
     worker_set_state(w, WS_STOPPING);
     w->view.phase = PHASE_FINAL_SYNC;
@@ -348,6 +349,7 @@ finish(struct worker *w)
     w->end.closing = true;
     err_set(&e, ERR_CANCELLED, "the worker is stopping");
     worker_fail_requests(w, w->end.failed ? &w->end.err : &e);
+    worker_close_compactors(w);
     worker_close_db(w);
     uv_timer_stop(&w->timer);
     uv_close((uv_handle_t *)&w->now, NULL);
@@ -375,7 +377,7 @@ worker_stop_run(struct worker *w)
     follow_replica(w);
     if (!capture(w))
         return;
-    if (upload(w))
+    if (upload(w) && !worker_compacts(w))
         finish(w);
 }
 

@@ -36,7 +36,9 @@ worker_answer(struct worker *w, uint16_t request, const struct err *e)
 {
     struct msg m = { .head = { .id = MSG_DONE, .request = request } };
 
-    if (w->link == NULL)
+    if (request == ONCE_REQUEST)
+        worker_once_synced(w, e);
+    if (request == ONCE_REQUEST || w->link == NULL)
         return;
     m.u.done.txid = engine_txid(w->eng);
     m.u.done.replicated_txid = replicated_txid(w);
@@ -156,19 +158,22 @@ see_replica(struct worker *w, unsigned i)
     struct replica *r = w->replicas[i];
     uint64_t found = replica_found_txid(r);
     bool first = true;
+    bool other = found > engine_start_txid(w->eng) || replica_is_foreign(r);
     struct err e;
 
     for (unsigned k = 0; k < w->n_replicas; k++)
         if (k != i && w->replica_seen[k])
             first = false;
     w->replica_seen[i] = true;
-    if (found > engine_start_txid(w->eng) && (first || w->rebase_to != 0)) {
+    if (replica_is_foreign(r) && found < engine_txid(w->eng))
+        found = engine_txid(w->eng); /* no TXID of either line may be used again */
+    if (other && (first || w->rebase_to != 0)) {
         /* What is there locally belongs to another line: nothing of it may go up. */
         for (unsigned k = 0; k < w->n_replicas; k++)
             replica_hold(w->replicas[k], NULL);
         if (found > w->rebase_to)
             w->rebase_to = found;
-    } else if (found > engine_start_txid(w->eng)) {
+    } else if (other) {
         err_set(&e, ERR_CONFLICT,
             "the replica holds transactions up to %016llx of another history",
             (unsigned long long)found);
@@ -218,11 +223,26 @@ worker_rebase(struct worker *w, struct err *e)
     return 0;
 }
 
+/*
+ * One destination is ahead: how far the others are is asked first, for the next file has
+ * to come behind all of them. One that cannot be asked is not waited for.
+ */
+static bool
+rebase_waits(const struct worker *w)
+{
+    for (unsigned i = 0; w->rebase_to != 0 && i < w->n_replicas; i++)
+        if (!replica_known(w->replicas[i]) && replica_error(w->replicas[i]) == NULL)
+            return true;
+    return false;
+}
+
 static bool
 rebase(struct worker *w)
 {
     struct err e;
 
+    if (rebase_waits(w))
+        return false; /* its answer tells */
     if (worker_rebase(w, &e) == 0)
         return true;
     worker_sync_failed(w, &e);
@@ -280,9 +300,17 @@ found_nothing(struct worker *w)
     w->look_from = mono_add_ms(mono_now(), w->look_wait_ms);
 }
 
+/* The database or its WAL is another file now. A snapshot that is under way reads it. */
 static void
 reopen(struct worker *w)
 {
+    w->reopen_wanted = true;
+    if (worker_snapshot_reads_db(w)) {
+        worker_stop_compacting(w);
+        return;
+    }
+    w->reopen_wanted = false;
+    worker_resume_compacting(w);
     log_warn("database or wal file was replaced, opening it again",
         LF_STR("path", w->start->db->path));
     worker_drop_tails(w);
@@ -383,9 +411,11 @@ worker_due_ms(const struct worker *w)
 {
     int64_t due, check;
 
+    if (w->reopen_wanted)
+        return -1; /* the end of the snapshot tells */
     if (w->retry_at.ns != 0)
         return until(w->retry_at);
-    if (!engine_can_name(w->eng) && w->rebase_to == 0)
+    if (rebase_waits(w) || (!engine_can_name(w->eng) && w->rebase_to == 0))
         return -1; /* a replica will tell */
     due = look_due_ms(w);
     check = engine_busy(w->eng) ? -1 : engine_checkpoint_wait_ms(w->eng);
@@ -493,6 +523,10 @@ worker_on_round(void *arg)
 void
 worker_run(struct worker *w)
 {
+    if (w->reopen_wanted) {
+        reopen(w);
+        return;
+    }
     if (w->retry_at.ns != 0 && !mono_reached(w->retry_at))
         return;
     w->retry_at = (struct mono){ 0 };

@@ -85,9 +85,9 @@ int sys_mkdirs(const char *path, const struct sys_owner *owner, struct err *e);
 int sys_publish(const char *tmp, const char *path, struct err *e);
 
 /*
- * The same where nothing may be replaced: ERR_EXISTS when there is a `path` already, which
- * stays as it is, as does tmp. On a file system without hard links it looks before it
- * renames, which another process can get between.
+ * The same where nothing may be replaced: ERR_EXISTS when there is a `path` already,
+ * which stays as it is, as does tmp. On a file system without hard links it looks before
+ * it renames, which another process can get between.
  */
 int sys_publish_new(const char *tmp, const char *path, struct err *e);
 

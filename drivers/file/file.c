@@ -1,5 +1,6 @@
 #include "drivers/file/file.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "common/base/container.h"
@@ -17,6 +18,7 @@
 
 struct file_drv {
     struct file_store store;
+    atomic_uint tidy; /* a bit per level: left-overs were removed */
 };
 
 struct file_op {
@@ -138,14 +140,26 @@ file_get(struct drv_op *op, const struct drv_get *req, struct err *e)
     return start(fo, (int64_t)req->size <= INLINE_BYTES, e);
 }
 
+/* Before the first file of a level: what a killed writer left would stay for ever. */
+static void
+tidy_once(struct file_drv *fd, int level)
+{
+    unsigned bit = 1u << level;
+
+    if ((atomic_fetch_or(&fd->tidy, bit) & bit) == 0)
+        file_store_tidy(&fd->store, level);
+}
+
 static int
 run_put(struct file_op *fo, const struct cancel *cancel, struct err *e)
 {
     const struct drv_put *p = &fo->req.put;
     const struct file_name name = { p->level, p->min_txid, p->max_txid };
+    const struct file_input in = { p->src, p->size, p->exclusive };
 
-    return file_store_put(store_of(fo), &name, p->src, p->size, cancel, &fo->op.res.size,
-        &fo->op.res.created, e);
+    tidy_once(fo->op.drv->state, p->level);
+    return file_store_put(
+        store_of(fo), &name, &in, cancel, &fo->op.res.size, &fo->op.res.created, e);
 }
 
 static int

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "common/base/mem.h"
@@ -180,11 +181,11 @@ file_store_get(const struct file_store *s, const struct file_name *name, int64_t
 /* --- put ------------------------------------------------------------------------------
  */
 
-/* Creates the temporary file; missing folders are made on the way. */
+/* Creates the file; missing folders are made on the way. */
 static int
-open_tmp(const struct file_store *s, const char *tmp, int *fd, struct err *e)
+create(const struct file_store *s, const char *tmp, int *fd, struct err *e)
 {
-    int flags = O_RDWR | O_CREAT | O_TRUNC;
+    int flags = O_RDWR | O_CREAT;
     int rc = sys_open(tmp, flags, s->owner.file_mode & 0777, fd, e);
     char *dir;
 
@@ -195,7 +196,47 @@ open_tmp(const struct file_store *s, const char *tmp, int *fd, struct err *e)
         if (rc == 0)
             rc = sys_open(tmp, flags, s->owner.file_mode & 0777, fd, e);
     }
-    if (rc == 0 && s->owner.set_owner && fchown(*fd, s->owner.uid, s->owner.gid) != 0) {
+    return rc;
+}
+
+/*
+ * Two writers of one path have the same temporary name. It is locked until the file is in
+ * place: the bytes of one must not get into the file of the other. *gone: it lost its
+ * name before it was locked. Where there are no locks there is no such protection.
+ */
+static int
+lock_tmp(const char *tmp, int fd, bool *gone, struct err *e)
+{
+    struct stat mine, named;
+
+    *gone = false;
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+        return err_set(e, ERR_BUSY, "%s is being written by another writer", tmp);
+    if (fstat(fd, &mine) != 0)
+        return err_errno(e, errno, "stat %s", tmp);
+    *gone = stat(tmp, &named) != 0 || named.st_ino != mine.st_ino ||
+            named.st_dev != mine.st_dev;
+    if (!*gone && mine.st_size > 0 && sys->ftruncate(fd, 0) != 0)
+        return err_errno(e, errno, "truncate %s", tmp);
+    return 0;
+}
+
+/* The temporary file, empty and ours. */
+static int
+open_tmp(const struct file_store *s, const char *tmp, int *fd, struct err *e)
+{
+    bool gone;
+    int rc;
+
+    do {
+        sys_close(fd);
+        rc = create(s, tmp, fd, e);
+        if (rc == 0)
+            rc = lock_tmp(tmp, *fd, &gone, e);
+    } while (rc == 0 && gone);
+    if (rc != 0)
+        sys_close(fd);
+    else if (s->owner.set_owner && fchown(*fd, s->owner.uid, s->owner.gid) != 0) {
         /* best effort: an unprivileged daemon cannot give files away */
     }
     return rc;
@@ -265,20 +306,12 @@ set_times(int fd, struct wall *created, struct err *e)
     return 0;
 }
 
-int
-file_store_put(const struct file_store *s, const struct file_name *name,
-    struct drv_source *src, int64_t announced, const struct cancel *cancel, int64_t *size,
-    struct wall *created, struct err *e)
+static int
+write_tmp(int fd, struct drv_source *src, int64_t announced, const struct cancel *cancel,
+    int64_t *size, struct wall *created, struct err *e)
 {
-    char *path = ltx_file_path(s->root, name->level, name->min_txid, name->max_txid);
-    char *tmp = mem_printf("%s.tmp", path);
-    struct err ignored;
-    int fd = -1;
-    int rc = open_tmp(s, tmp, &fd, e);
+    int rc = fill_tmp(src, fd, size, cancel, e);
 
-    if (rc != 0)
-        goto out;
-    rc = fill_tmp(src, fd, size, cancel, e);
     if (rc == 0 && announced >= 0 && *size != announced)
         rc = err_set(e, ERR_CORRUPT, "%lld bytes came instead of %lld", (long long)*size,
             (long long)announced);
@@ -286,12 +319,45 @@ file_store_put(const struct file_store *s, const struct file_name *name,
         rc = set_times(fd, created, e);
     if (rc == 0 && sys->fsync(fd) != 0)
         rc = err_errno(e, errno, "sync file");
-    sys_close(&fd);
+    return rc;
+}
+
+/* Who is told that a file exists may rely on it: its name reaches the disk before. */
+static int
+report_existing(const char *path, struct err *e)
+{
+    int rc = sys_sync_parent(path, e);
+
+    return rc != 0 ? rc : err_set(e, ERR_EXISTS, "%s exists already", path);
+}
+
+int
+file_store_put(const struct file_store *s, const struct file_name *name,
+    const struct file_input *in, const struct cancel *cancel, int64_t *size,
+    struct wall *created, struct err *e)
+{
+    char *path = ltx_file_path(s->root, name->level, name->min_txid, name->max_txid);
+    char *tmp = mem_printf("%s.tmp", path);
+    struct err ignored;
+    struct stat st;
+    int fd = -1, rc;
+
+    if (in->exclusive && lstat(path, &st) == 0) {
+        rc = report_existing(path, e); /* without writing it all in vain */
+        goto out;
+    }
+    rc = open_tmp(s, tmp, &fd, e);
+    if (rc != 0)
+        goto out;
+    rc = write_tmp(fd, in->src, in->size, cancel, size, created, e);
     if (rc == 0)
-        rc = sys_publish(tmp, path, e);
+        rc = in->exclusive ? sys_publish_new(tmp, path, e) : sys_publish(tmp, path, e);
     if (rc != 0)
         sys_remove(tmp, &ignored);
+    if (rc == ERR_EXISTS)
+        rc = report_existing(path, e);
 out:
+    sys_close(&fd); /* unlocks: nothing is done to the name after this */
     if (rc != 0)
         err_wrap(e, "write %s", path);
     mem_free(tmp);
@@ -335,6 +401,37 @@ is_ours(const char *name)
         return ltx_name_parse(whole, &min, &max);
     }
     return ltx_name_parse(name, &min, &max);
+}
+
+static bool
+is_left_over(int dir, const char *name)
+{
+    size_t len = strlen(name);
+    bool is_free;
+    int fd;
+
+    if (len < 4 || strcmp(name + len - 4, ".tmp") != 0 || !is_ours(name))
+        return false;
+    fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    is_free = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
+    sys_close(&fd);
+    return is_free;
+}
+
+void
+file_store_tidy(const struct file_store *s, int level)
+{
+    char *path = ltx_level_path(s->root, level);
+    DIR *dir = opendir(path);
+    struct dirent *entry;
+
+    while (dir != NULL && (entry = readdir(dir)) != NULL)
+        if (is_left_over(dirfd(dir), entry->d_name) &&
+            unlinkat(dirfd(dir), entry->d_name, 0) != 0)
+            continue; /* somebody else was quicker, or nobody may */
+    if (dir != NULL)
+        closedir(dir);
+    mem_free(path);
 }
 
 static int

@@ -6,6 +6,7 @@
 #ifndef DRIVERS_FILE_STORE_H
 #define DRIVERS_FILE_STORE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/base/cancel.h"
@@ -35,14 +36,26 @@ int file_read_part(
 int file_store_get(const struct file_store *s, const struct file_name *name, int64_t off,
     void *buf, size_t size, size_t *got, struct err *e);
 
+struct file_input {
+    struct drv_source *src;
+    int64_t size;   /* announced bytes; -1: not known before */
+    bool exclusive; /* a file of that name stays: ERR_EXISTS, and it is durable */
+};
+
 /*
  * Writes one file durably; *size is what the source gave, *created the header's
- * timestamp. A partial file never gets the name, nor one of another size than `announced`
- * (-1: not known before).
+ * timestamp. A partial file never gets the name, nor one of another size than announced.
+ * ERR_BUSY while another writer writes that file.
  */
 int file_store_put(const struct file_store *s, const struct file_name *name,
-    struct drv_source *src, int64_t announced, const struct cancel *cancel, int64_t *size,
+    const struct file_input *in, const struct cancel *cancel, int64_t *size,
     struct wall *created, struct err *e);
+
+/*
+ * Removes what writers that were killed left of a level: temporary files that nobody has
+ * locked. Best effort; one writer per path is assumed.
+ */
+void file_store_tidy(const struct file_store *s, int level);
 
 int file_store_del(const struct file_store *s, const struct ltx_info *files, size_t n,
     const struct cancel *cancel, struct err *e);

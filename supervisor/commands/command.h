@@ -27,6 +27,7 @@ extern const size_t n_commands;
 int cmd_databases(int argc, char **argv, struct err *e);
 int cmd_ltx(int argc, char **argv, struct err *e);
 int cmd_replicate(int argc, char **argv, struct err *e);
+int cmd_reset(int argc, char **argv, struct err *e);
 int cmd_restore(int argc, char **argv, struct err *e);
 int cmd_version(int argc, char **argv, struct err *e);
 int cmd_wal(int argc, char **argv, struct err *e);

@@ -25,9 +25,11 @@ struct replicate_args {
 };
 
 /* What this build can do; a key of another feature is refused, never ignored. */
-static const uint64_t built_features = CFG_FEATURE(CFG_F_CORE) |
-                                       CFG_FEATURE(CFG_F_MULTI_REPLICA) |
-                                       CFG_DRIVER(CFG_REPLICA_FILE);
+static const uint64_t built_features =
+    CFG_FEATURE(CFG_F_CORE) | CFG_FEATURE(CFG_F_MULTI_REPLICA) |
+    CFG_FEATURE(CFG_F_COMPACTION) | CFG_FEATURE(CFG_F_SNAPSHOT) |
+    CFG_FEATURE(CFG_F_VALIDATION) | CFG_FEATURE(CFG_F_RETENTION) |
+    CFG_DRIVER(CFG_REPLICA_FILE);
 
 static int
 not_built(const char *flag, struct err *e)
@@ -46,8 +48,6 @@ check_flags(const struct replicate_args *a, struct err *e)
             e, ERR_USAGE, "cannot specify -enforce-retention flag without -once");
     if (a->once && a->exec != NULL)
         return err_set(e, ERR_USAGE, "cannot specify -once flag with -exec");
-    if (a->once)
-        return not_built("once", e);
     if (a->exec != NULL)
         return not_built("exec", e);
     if (a->restore_first)
@@ -104,6 +104,9 @@ load(const struct replicate_args *a, struct config **c, struct err *e)
 static int
 run(const struct replicate_args *a, struct err *e)
 {
+    struct supervisor_options options = { .once = a->once,
+        .force_snapshot = a->force_snapshot,
+        .enforce_retention = a->enforce_retention };
     struct config *c = NULL;
     int rc = dbconn_check_library(e);
 
@@ -112,9 +115,15 @@ run(const struct replicate_args *a, struct err *e)
     if (rc == 0) {
         log_info("litestream", LF_STR("version", LITESTREAM_VERSION),
             LF_STR("level", c->logging.level));
+        if (!c->retention_enabled)
+            log_warn("retention disabled; cloud provider lifecycle policies must handle "
+                     "retention",
+                LF_STR(
+                    "hint", "set retention.enabled to true to have old files deleted"));
         if (c->n_dbs == 0)
             log_error("no databases specified in configuration");
-        rc = supervisor_run(c, e);
+        options.config = c;
+        rc = supervisor_run(&options, e);
     }
     config_free(c);
     return rc;
@@ -132,9 +141,18 @@ cmd_replicate(int argc, char **argv, struct err *e)
             .arg = "LEVEL",
             .doc = "trace, debug, info, warn or error." },
         { .name = "exec", .type = FLAG_STRING, .value = &a.exec },
-        { .name = "once", .type = FLAG_BOOL, .value = &a.once },
-        { .name = "force-snapshot", .type = FLAG_BOOL, .value = &a.force_snapshot },
-        { .name = "enforce-retention", .type = FLAG_BOOL, .value = &a.enforce_retention },
+        { .name = "once",
+            .type = FLAG_BOOL,
+            .value = &a.once,
+            .doc = "Bring all replicas up to date, then end." },
+        { .name = "force-snapshot",
+            .type = FLAG_BOOL,
+            .value = &a.force_snapshot,
+            .doc = "With -once: take a snapshot as well." },
+        { .name = "enforce-retention",
+            .type = FLAG_BOOL,
+            .value = &a.enforce_retention,
+            .doc = "With -once: delete what retention lets go." },
         { .name = "restore-if-db-not-exists",
             .type = FLAG_BOOL,
             .value = &a.restore_first },

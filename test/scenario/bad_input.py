@@ -291,17 +291,6 @@ NOT_BUILT = {
         "line 2: socket.enabled: true",
         "the control socket",
     ),
-    "levels": (top("levels:\n  - interval: 5m"), "line 1: levels: 1 of them", "compaction"),
-    "snapshots": (
-        top("snapshot: {interval: 1h}"),
-        "line 1: snapshot.interval: 1h0m0s",
-        "snapshots",
-    ),
-    "retention": (
-        one("{path: @REPLICA@, retention: 72h}"),
-        replica(".retention: 72h0m0s"),
-        "retention",
-    ),
     "a folder": (
         "dbs:\n  - {dir: @DIR@, pattern: '*.db', replica: {path: @REPLICA@}}\n",
         "line 2: dbs[@DIR@].dir: @DIR@",
@@ -389,11 +378,6 @@ ARGUMENTS = {
     "replicate: once and exec": (
         ["replicate", "-once", "-exec", "app", "@DB@", URL],
         "cannot specify -once flag with -exec",
-        None,
-    ),
-    "replicate: once": (
-        ["replicate", "-once", "@DB@", URL],
-        f"-once: {NOT_YET} this feature yet; leave the flag out",
         None,
     ),
     "replicate: exec": (

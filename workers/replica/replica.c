@@ -1,59 +1,19 @@
 #include "workers/replica/replica.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-
 #include "common/base/container.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/must.h"
-#include "common/base/path.h"
-#include "common/base/retry.h"
 #include "common/base/wall.h"
 #include "common/ltx/ltx_name.h"
-#include "drivers/driver.h"
-#include "workers/sync/pacer.h"
+#include "workers/replica/replica_impl.h"
 
 #define BACKOFF_MAX_MS 300000
 
 /* The loop counts whole milliseconds: a timer may come that much before its time. */
 #define TIMER_EARLY_MS 1
 
-struct replica {
-    struct replica_options opt;
-    struct drv *drv;
-    struct drv_op *op; /* under way */
-    uv_timer_t timer;
-    bool closing, drv_is_closed, timer_is_closed;
-    void (*closed)(void *arg);
-    void *closed_arg;
-
-    bool started;
-    uint64_t target; /* newest local file */
-    bool known;
-    int list_level; /* next level to list while not known */
-    uint64_t listed_max;
-    uint64_t found_txid;
-    uint64_t txid;
-    bool held;
-    bool stopped; /* held for a reason, which stays in err */
-
-    struct pacer pacer;
-    int64_t early_ms; /* so much earlier a round may start when a file is made */
-    struct retry retry;
-    bool waiting; /* a back-off runs */
-    bool pushed;
-    uint64_t attempts, errors;
-    struct err err; /* code ERR_OK: none */
-    int64_t last_ok_ms;
-
-    /* the upload under way */
-    int fd;
-    struct drv_source source;
-};
-
 static void step_early(struct replica *r, int64_t early_ms);
-static void step(struct replica *r);
 
 static void
 on_timer(uv_timer_t *h)
@@ -79,8 +39,8 @@ log_failure(struct replica *r, int64_t wait_ms)
         LF_UINT("consecutive_errors", r->retry.failures), LF_MS("backoff", wait_ms));
 }
 
-static void
-failed(struct replica *r, const struct err *e)
+void
+replica_failed(struct replica *r, const struct err *e)
 {
     int64_t wait_ms;
 
@@ -100,8 +60,8 @@ failed(struct replica *r, const struct err *e)
     r->opt.changed(r->opt.arg, r);
 }
 
-static void
-succeeded(struct replica *r)
+void
+replica_succeeded(struct replica *r)
 {
     uint32_t n = retry_succeeded(&r->retry);
 
@@ -121,9 +81,33 @@ on_entries(void *arg, const struct ltx_info *infos, size_t n)
 {
     struct replica *r = arg;
 
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         if (infos[i].max_txid > r->listed_max)
             r->listed_max = infos[i].max_txid;
+        if (ltx_contiguous(r->covered, infos[i].min_txid, infos[i].max_txid))
+            r->covered = infos[i].max_txid;
+        holdings_add(r->holdings, &infos[i]);
+    }
+}
+
+/*
+ * What lies behind a gap does not restore. It goes up again from the gap on, which costs
+ * no more than a look at each file that is there.
+ */
+static void
+position_found(struct replica *r)
+{
+    r->known = true;
+    r->found_txid = r->listed_max;
+    r->txid = r->covered;
+    replica_succeeded(r);
+    if (r->covered < r->listed_max)
+        log_warn("replica has a gap", LF_STR("replica", drv_type(r->drv)),
+            LF_STR("path", r->opt.db_path), LF_TXID("behind_txid", r->covered),
+            LF_TXID("newest_txid", r->listed_max));
+    log_debug("replica position", LF_STR("replica", drv_type(r->drv)),
+        LF_TXID("txid", r->txid));
+    r->opt.changed(r->opt.arg, r);
 }
 
 static void
@@ -136,111 +120,39 @@ on_listed(void *arg, const struct drv_result *res)
     if (res->err != NULL) {
         e = *res->err;
         err_wrap(&e, "find replica position");
-        r->list_level = 0;
-        failed(r, &e);
+        r->n_listed = 0;
+        replica_failed(r, &e);
         return;
     }
-    if (++r->list_level < LTX_N_LEVELS) {
-        step(r);
-        return;
-    }
-    r->known = true;
-    r->txid = r->found_txid = r->listed_max;
-    succeeded(r);
-    log_debug("replica position", LF_STR("replica", drv_type(r->drv)),
-        LF_TXID("txid", r->txid));
-    r->opt.changed(r->opt.arg, r);
-    step(r);
+    if (++r->n_listed == LTX_N_LEVELS)
+        replica_verify(r);
+    else
+        replica_step(r);
+}
+
+void
+replica_verified(struct replica *r)
+{
+    position_found(r);
+    replica_step(r);
 }
 
 static void
 start_list(struct replica *r)
 {
-    struct drv_list req = {
-        .level = r->list_level, .entries = on_entries, .done = on_listed, .arg = r
-    };
-    struct err e;
-
-    if (r->list_level == 0)
-        r->listed_max = 0;
-    r->op = drv_list(r->drv, &req, &e);
-    if (r->op == NULL)
-        failed(r, &e);
-}
-
-/* --- upload ---------------------------------------------------------------------------
- */
-
-static void
-on_uploaded(void *arg, const struct drv_result *res)
-{
-    struct replica *r = arg;
-    struct err e;
-
-    r->op = NULL;
-    sys_close(&r->fd);
-    if (res->err != NULL) {
-        e = *res->err;
-        err_wrap(&e, "write ltx file");
-        failed(r, &e);
-        return;
-    }
-    r->txid++;
-    succeeded(r);
-    log_debug("ltx file uploaded", LF_STR("replica", drv_type(r->drv)),
-        LF_INT("level", 0), LF_TXID("minTXID", r->txid), LF_TXID("maxTXID", r->txid),
-        LF_INT("size", res->size));
-    if (r->txid >= r->target)
-        r->last_ok_ms = wall_to_ms(wall_now());
-    r->opt.changed(r->opt.arg, r);
-    step(r);
-}
-
-static int
-open_local(struct replica *r, uint64_t txid, int64_t *size, struct err *e)
-{
-    char name[LTX_NAME_SIZE];
-    struct stat st;
-    char *path;
-    int rc;
-
-    ltx_name_format(txid, txid, name);
-    path = path_join(r->opt.l0_dir, name);
-    rc = sys_open(path, O_RDONLY, 0, &r->fd, e);
-    mem_free(path);
-    if (rc == ERR_NOT_FOUND) {
-        err_wrap(e, "open ltx file");
-        err_hint(e, "litestream reset %s", r->opt.db_path);
-        /* not ERR_NOT_FOUND: that one is normal control flow */
-        e->code = ERR_CORRUPT;
-        return ERR_CORRUPT;
-    }
-    if (rc == 0 && fstat(r->fd, &st) == 0)
-        *size = st.st_size;
-    return rc;
-}
-
-static void
-start_upload(struct replica *r)
-{
-    struct drv_put req = { .level = 0,
-        .min_txid = r->txid + 1,
-        .max_txid = r->txid + 1,
-        .src = &r->source,
-        .done = on_uploaded,
+    struct drv_list req = { .level = LTX_N_LEVELS - 1 - r->n_listed,
+        .entries = on_entries,
+        .done = on_listed,
         .arg = r };
     struct err e;
 
-    if (open_local(r, r->txid + 1, &req.size, &e) != 0) {
-        failed(r, &e);
-        return;
+    if (r->n_listed == 0) {
+        r->listed_max = r->covered = 0;
+        holdings_clear(r->holdings);
     }
-    drv_source_file(&r->source, r->fd, 0);
-    r->op = drv_put(r->drv, &req, &e);
-    if (r->op == NULL) {
-        sys_close(&r->fd);
-        failed(r, &e);
-    }
+    r->op = drv_list(r->drv, &req, &e);
+    if (r->op == NULL)
+        replica_failed(r, &e);
 }
 
 /* --- what to do next ------------------------------------------------------------------
@@ -259,6 +171,12 @@ refuse_push(struct replica *r)
     r->opt.changed(r->opt.arg, r);
 }
 
+static bool
+is_busy(const struct replica *r)
+{
+    return r->op != NULL || r->compare != NULL;
+}
+
 /*
  * Looks at the state and starts the one thing that is due, or will be within early_ms, or
  * sets the timer for it.
@@ -268,7 +186,7 @@ step_early(struct replica *r, int64_t early_ms)
 {
     int64_t due_ms;
 
-    if (r->closing || !r->started || r->op != NULL || (r->waiting && !r->pushed))
+    if (r->closing || !r->started || is_busy(r) || (r->waiting && !r->pushed))
         return;
     if (r->waiting) {
         r->waiting = false;
@@ -283,6 +201,8 @@ step_early(struct replica *r, int64_t early_ms)
         refuse_push(r);
         return;
     }
+    if (r->needs_snapshot && !r->pushed)
+        return;
     due_ms =
         r->pushed || r->pacer.interval_ns <= 0 ? 0 : pacer_due_ms(&r->pacer, mono_now());
     if (due_ms > early_ms) {
@@ -296,11 +216,11 @@ step_early(struct replica *r, int64_t early_ms)
         pacer_start(&r->pacer, mono_now());
     if (r->err.code != ERR_OK)
         r->pushed = false; /* one try; the back-off goes on when it fails */
-    start_upload(r);
+    replica_upload(r);
 }
 
-static void
-step(struct replica *r)
+void
+replica_step(struct replica *r)
 {
     step_early(r, 0);
 }
@@ -308,7 +228,7 @@ step(struct replica *r)
 void
 replica_set_target(struct replica *r, uint64_t txid)
 {
-    bool in_round = r->op != NULL && r->known;
+    bool in_round = is_busy(r) && r->known;
 
     r->started = true;
     if (txid > r->target) {
@@ -324,7 +244,7 @@ replica_push(struct replica *r)
 {
     r->started = true;
     r->pushed = true;
-    step(r);
+    replica_step(r);
 }
 
 void
@@ -344,11 +264,29 @@ replica_hold(struct replica *r, const struct err *why)
 void
 replica_release(struct replica *r, uint64_t target)
 {
-    if (r->stopped)
+    if (r->stopped || r->needs_snapshot)
         r->err.code = ERR_OK;
-    r->held = r->stopped = false;
+    r->held = r->stopped = r->needs_snapshot = false;
     r->target = target;
-    step(r);
+    replica_step(r);
+}
+
+void
+replica_took(struct replica *r, const struct ltx_info *info)
+{
+    holdings_add(r->holdings, info);
+    if (!r->needs_snapshot || info->level != LTX_LEVEL_SNAPSHOT ||
+        info->max_txid <= r->txid)
+        return;
+    replica_go_on_at(r, info->max_txid);
+    r->opt.changed(r->opt.arg, r);
+    replica_step(r);
+}
+
+void
+replica_removed(struct replica *r, const struct ltx_info *files, size_t n)
+{
+    holdings_removed(r->holdings, files, n);
 }
 
 /* --- life -----------------------------------------------------------------------------
@@ -383,6 +321,7 @@ replica_open(const struct replica_options *options, struct replica **out, struct
     must(uv_timer_init(options->loop, &r->timer) == 0);
     pacer_init(&r->pacer, options->cfg->sync_interval_ns);
     r->early_ms = early_ms(options);
+    r->holdings = holdings_new();
     retry_init(&r->retry, options->cfg->sync_interval_ns / 1000000, BACKOFF_MAX_MS);
     *out = r;
     return 0;
@@ -396,6 +335,7 @@ free_if_closed(struct replica *r)
     sys_close(&r->fd);
     if (r->closed != NULL)
         r->closed(r->closed_arg);
+    holdings_free(r->holdings);
     mem_free(r);
 }
 
@@ -425,6 +365,7 @@ replica_close(struct replica *r, void (*closed)(void *arg), void *arg)
     r->closed = closed;
     r->closed_arg = arg;
     uv_close((uv_handle_t *)&r->timer, on_timer_closed);
+    compare_cancel(r->compare);
     drv_close(r->drv, on_drv_closed, r);
 }
 
@@ -453,6 +394,12 @@ bool
 replica_in_sync(const struct replica *r)
 {
     return r->known && !r->held && r->txid >= r->target;
+}
+
+bool
+replica_is_foreign(const struct replica *r)
+{
+    return r->foreign;
 }
 
 const struct err *
@@ -489,4 +436,28 @@ const char *
 replica_type(const struct replica *r)
 {
     return drv_type(r->drv);
+}
+
+struct drv *
+replica_drv(struct replica *r)
+{
+    return r->drv;
+}
+
+const struct holdings *
+replica_holdings(const struct replica *r)
+{
+    return r->holdings;
+}
+
+bool
+replica_needs_snapshot(const struct replica *r)
+{
+    return r->needs_snapshot && !r->held;
+}
+
+uint64_t
+replica_pending_files(const struct replica *r)
+{
+    return r->known && r->target > r->txid ? r->target - r->txid : 0;
 }

@@ -26,7 +26,10 @@
 #include "common/ipc/slot.h"
 #include "config/config.h"
 
-struct replica; /* opaque */
+struct replica;  /* opaque */
+struct drv;      /* drivers/driver.h */
+struct holdings; /* workers/replica/holdings.h */
+struct ltx_info; /* common/ltx/ltx_format.h */
 
 struct replica_options {
     uv_loop_t *loop;
@@ -64,6 +67,12 @@ bool replica_in_sync(const struct replica *r);
 uint64_t replica_found_txid(const struct replica *r);
 
 /*
+ * Then its newest file that is here as well had other content: it holds another history,
+ * whatever the TXIDs say.
+ */
+bool replica_is_foreign(const struct replica *r);
+
+/*
  * Nothing is uploaded until replica_release, which also says what the newest local file
  * is now (it may be an older one). With `why` (files of another history are there) the
  * error is logged once and shown until then, and a push is an attempt that fails at once;
@@ -71,6 +80,28 @@ uint64_t replica_found_txid(const struct replica *r);
  */
 void replica_hold(struct replica *r, const struct err *why);
 void replica_release(struct replica *r, uint64_t target);
+
+/* The way to the destination, for whoever writes other levels. Borrowed. */
+struct drv *replica_drv(struct replica *r);
+
+/* What it holds; complete once the position is known. Borrowed. */
+const struct holdings *replica_holdings(const struct replica *r);
+
+/*
+ * Somebody else put a file there, or removed some: the holdings follow. A snapshot ends
+ * the wait for one (below).
+ */
+void replica_took(struct replica *r, const struct ltx_info *info);
+void replica_removed(struct replica *r, const struct ltx_info *files, size_t n);
+
+/*
+ * The next file to go up is not there locally any more: nothing goes up until a snapshot
+ * holds its TXID (replica_took), or the file is back and there is a push.
+ */
+bool replica_needs_snapshot(const struct replica *r);
+
+/* Local files that are not there yet; 0: none, or the position is not known. */
+uint64_t replica_pending_files(const struct replica *r);
 
 /* Goes on at once, without regard to interval and back-off. */
 void replica_push(struct replica *r);

@@ -133,12 +133,12 @@ engine_open(struct engine *eng, struct err *e)
 void
 engine_close(struct engine *eng)
 {
-    must(eng->job == NULL);
+    must(eng->job == NULL && eng->frozen == NULL);
     sys_close(&eng->wal_fd);
     dbconn_close(eng->db);
     eng->db = NULL;
     sys_close(&eng->lock_fd);
-    eng->sealed = false;
+    eng->sealed = eng->caught_up = false;
     eng->rest.set = false;
     eng->torn_since = (struct mono){ 0 };
 }
@@ -216,6 +216,7 @@ engine_rebase(struct engine *eng, uint64_t txid, struct err *e)
     rc = meta_clear_level(eng->opt.meta, 0, e);
     if (rc != 0)
         return err_wrap(e, "discard local ltx files");
+    engine_lose_frozen(eng, "the local files were discarded");
     eng->txid = eng->start_txid = txid;
     eng->mark = (struct mark){ 0 };
     eng->sealed = false;
@@ -267,7 +268,7 @@ seal(struct engine *eng, struct engine_report *wrote, bool *sealed, struct err *
 int
 engine_checkpoint(struct engine *eng, struct engine_checkpoint *out, struct err *e)
 {
-    bool sealed = false;
+    bool sealed = false, saved = false;
     int rc;
 
     must(eng->db != NULL && eng->job == NULL);
@@ -281,9 +282,15 @@ engine_checkpoint(struct engine *eng, struct engine_checkpoint *out, struct err 
         return err_wrap(e, "checkpoint");
     /* A seal of before still counts: the WAL may have been restarted since. */
     rc = seal(eng, &out->sealed, &sealed, e);
+    if (rc == 0 && sealed && !engine_save_frozen(eng, &saved)) {
+        dbconn_barrier_end(eng->db);
+        ckpt_policy_missed(&eng->policy, mono_now());
+        return 0;
+    }
     if (rc == 0 && sealed) {
         out->ran = true;
         rc = dbconn_checkpoint(eng->db, eng->policy.linger_ms, &out->complete, e);
+        engine_end_save(eng, saved, rc == 0 && out->complete);
         /*
          * Complete or not: everything is captured, and the read lock was taken again
          * before any writer moved. If it is on slot 0 (somebody else copied the rest)
@@ -291,6 +298,7 @@ engine_checkpoint(struct engine *eng, struct engine_checkpoint *out, struct err 
          */
         if (rc == 0)
             eng->sealed = fstat(dbconn_fd(eng->db), &eng->db_at_seal) == 0;
+        eng->all_copied = rc == 0 && out->complete;
     }
     dbconn_barrier_end(eng->db);
     if (rc == ERR_BUSY) { /* another program checkpoints right now */

@@ -31,6 +31,7 @@ struct engine_options {
     int64_t max_sync_wal_bytes; /* 0: no limit */
     int64_t min_checkpoint_pages;
     int64_t checkpoint_interval_ns;
+    int64_t max_frozen_wal_pages; /* a WAL of more frames ends a snapshot; 0: default */
 };
 
 /* What one sync found and did. */
@@ -124,6 +125,19 @@ struct engine_checkpoint {
 
 /* PASSIVE checkpoint under the write lock, after capturing everything. Not while busy. */
 int engine_checkpoint(struct engine *eng, struct engine_checkpoint *out, struct err *e);
+
+/*
+ * The database as it is at the newest captured position, for a snapshot of it (frozen.h)
+ * that a thread reads while everything goes on. One at a time; the engine stays open
+ * until engine_thaw.
+ *
+ *   returns 0; ERR_AGAIN: not now (nothing captured yet, or an image is being written)
+ */
+struct frozen;
+int engine_freeze(struct engine *eng, struct frozen **out, struct err *e);
+void engine_thaw(struct engine *eng, struct frozen *f); /* after its reader has ended */
+
+uint32_t engine_page_size(const struct engine *eng); /* bytes, 0: closed */
 
 /* End of the captured WAL in bytes, 0: unknown. */
 int64_t engine_wal_offset(const struct engine *eng);

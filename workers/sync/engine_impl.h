@@ -15,6 +15,7 @@
 #include "workers/sync/checkpoint_policy.h"
 #include "workers/sync/dbconn.h"
 #include "workers/sync/engine.h"
+#include "workers/sync/frozen.h"
 #include "workers/sync/l0_writer.h"
 #include "workers/sync/look.h"
 #include "workers/sync/position.h"
@@ -51,6 +52,10 @@ struct engine {
     unsigned moved_in_row;
     struct mono torn_since; /* 0: the header is whole */
 
+    bool all_copied;       /* with sealed: every frame is in the database file */
+    bool caught_up;        /* all that the read lock covers is captured */
+    struct frozen *frozen; /* NULL: no snapshot is being made */
+
     struct wal_scan *scan;
     struct look_rest rest; /* what stands behind the mark and does not count */
     struct ckpt_policy policy;
@@ -72,6 +77,18 @@ int engine_open_wal(struct engine *eng, struct err *e);
 
 /* The WAL at the path is still the one that is open. A missing one counts as another. */
 bool engine_same_wal(const struct engine *eng);
+
+/* --- engine_freeze.c */
+
+/* Before and after a checkpoint under the barrier; false: put it off. */
+bool engine_save_frozen(struct engine *eng, bool *saved);
+void engine_end_save(struct engine *eng, bool saved, bool complete);
+
+/* What a view rests on is gone. */
+void engine_lose_frozen(struct engine *eng, const char *why);
+
+/* After a sync: did it capture all there was? */
+void engine_note_caught_up(struct engine *eng);
 
 /* --- engine_plan.c; each sets eng->plan and eng->next, *any: there is something to write
  */
@@ -96,6 +113,9 @@ enum engine_sync_result engine_execute(struct engine *eng, unsigned flags, struc
 int engine_plan_failed(struct engine *eng, int rc, struct err *e);
 
 /* --- engine_sync.c */
+
+/* Takes the read lock again if it was lost; *lost tells. */
+int engine_hold(struct engine *eng, bool *lost, struct err *e);
 
 /* One look and at most one file; eng->report tells. */
 enum engine_sync_result engine_sync_once(

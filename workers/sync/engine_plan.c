@@ -211,6 +211,8 @@ on_job_done(void *arg)
         commit_plan(eng);
     else
         rc = engine_plan_failed(eng, rc, &eng->job_err);
+    if (rc == 0)
+        engine_note_caught_up(eng);
     eng->done(eng->arg, rc == 0 ? &eng->report : NULL, rc == 0 ? NULL : &eng->job_err);
 }
 

@@ -9,14 +9,14 @@
 /* --- sync -----------------------------------------------------------------------------
  */
 
-static int
-hold_read_lock(struct engine *eng, struct err *e)
+int
+engine_hold(struct engine *eng, bool *lost, struct err *e)
 {
-    bool lost;
-    int rc = dbconn_hold(eng->db, &lost, e);
+    int rc = dbconn_hold(eng->db, lost, e);
 
-    if (lost) {
-        eng->sealed = false;
+    if (*lost) {
+        eng->sealed = eng->caught_up = false;
+        engine_lose_frozen(eng, "the read transaction was lost");
         log_warn("read transaction was lost, taking it again",
             LF_STR("path", eng->opt.db_path));
     }
@@ -155,12 +155,15 @@ make_plan(struct engine *eng, struct look *l, unsigned flags, bool *any, struct 
         eng->report.again_ms = TORN_LOOK_MS;
         return 0;
     case DECIDE_RESTARTED:
+        if (!eng->sealed)
+            engine_lose_frozen(eng, "the WAL was restarted by another program");
         enter_generation(eng, &l->h);
         return engine_plan_increment(eng, l, limit, any, e);
     case DECIDE_CONTINUE:
         return engine_plan_increment(eng, l, limit, any, e);
     case DECIDE_BUMP_IMAGE:
     case DECIDE_IMAGE:
+        engine_lose_frozen(eng, "the database has to be captured as a whole");
         if (!image_possible(eng, flags))
             return 0;
         if (l->action == DECIDE_BUMP_IMAGE)
@@ -189,11 +192,11 @@ engine_sync_once(struct engine *eng, unsigned flags, struct err *e)
 {
     bool replaced = !dbconn_same_file(eng->db) || !engine_same_wal(eng);
     struct look l = { 0 };
-    bool any = false;
+    bool any = false, lost;
     int rc;
 
     eng->report = (struct engine_report){ .replaced = replaced };
-    rc = hold_read_lock(eng, e);
+    rc = engine_hold(eng, &lost, e);
     if (rc == 0 && eng->wal_fd < 0)
         rc = engine_open_wal(eng, e);
     if (rc == 0)
@@ -231,6 +234,8 @@ engine_sync(struct engine *eng, bool limited, bool may_job, struct engine_report
 
     must(eng->db != NULL && eng->job == NULL);
     res = engine_sync_once(eng, flags, e);
+    if (res == ENGINE_DONE)
+        engine_note_caught_up(eng);
     *report = eng->report;
     return res;
 }

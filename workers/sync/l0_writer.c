@@ -12,7 +12,7 @@
 #include "common/ltx/ltx_encoder.h"
 #include "common/ltx/ltx_name.h"
 #include "common/wal/wal_scan.h"
-#include "workers/sync/compress_pool.h"
+#include "workers/sync/page_writer.h"
 
 #define WRITEBACK_STEP ((int64_t)8 << 20)
 
@@ -20,9 +20,9 @@ struct l0_run {
     const struct l0_plan *plan;
     const struct cancel *cancel;
     struct ltx_encoder *enc;
-    struct compress_pool *pool;
-    uint8_t *frame; /* frame header and page */
-    int fd;         /* the staged file */
+    uint32_t next_pgno; /* of a full image */
+    uint8_t *frame;     /* frame header and page */
+    int fd;             /* the staged file */
     int64_t written, flushed;
     uint32_t n_growth; /* pages above prev_commit */
 
@@ -159,88 +159,31 @@ fill_image(
  */
 
 static int
-encode_batch(struct l0_run *r, struct page_batch *b, struct err *e)
+fill_increment(void *arg, struct page_batch *b, struct err *e)
 {
-    int rc = 0;
+    return fill_from_wal(arg, b, e);
+}
 
-    for (uint32_t i = 0; rc == 0 && i < b->n; i++)
-        rc = ltx_encoder_page_compressed(r->enc, b->pgno[i],
-            b->pages + (size_t)i * b->page_size,
-            b->payloads + (size_t)i * b->payload_stride, b->payload_size[i], e);
-    compress_pool_give_back(r->pool, b);
+/* As many pages as fit, up to the lock page, which no file holds. */
+static int
+fill_next_of_image(void *arg, struct page_batch *b, struct err *e)
+{
+    struct l0_run *r = arg;
+    uint32_t commit = r->plan->header.commit;
+    uint32_t lock = ltx_lock_pgno(r->plan->header.page_size), first, last;
+    int rc;
+
+    if (r->next_pgno == lock)
+        r->next_pgno++;
+    first = r->next_pgno;
+    if (first > commit)
+        return 0;
+    last = commit - first < b->max_pages ? commit : first + b->max_pages - 1;
+    if (first < lock && last >= lock)
+        last = lock - 1;
+    rc = fill_image(r, b, first, last - first + 1, e);
+    r->next_pgno = last + 1;
     return rc;
-}
-
-/* A batch to fill, after writing older ones if the ring is full. */
-static int
-next_batch(struct l0_run *r, struct page_batch **out, struct err *e)
-{
-    if (cancel_asked(r->cancel))
-        return err_set(e, ERR_CANCELLED, "cancelled");
-    while ((*out = compress_pool_get(r->pool)) == NULL) {
-        int rc = encode_batch(r, compress_pool_take(r->pool), e);
-
-        if (rc != 0)
-            return rc;
-    }
-    return 0;
-}
-
-static int
-drain(struct l0_run *r, struct err *e)
-{
-    struct page_batch *b;
-    int rc = 0;
-
-    while (rc == 0 && (b = compress_pool_take(r->pool)) != NULL)
-        rc = encode_batch(r, b, e);
-    return rc;
-}
-
-static int
-encode_increment(struct l0_run *r, struct err *e)
-{
-    int rc = 0;
-
-    while (rc == 0 && !r->map_ended) {
-        struct page_batch *b;
-
-        rc = next_batch(r, &b, e);
-        if (rc == 0)
-            rc = fill_from_wal(r, b, e);
-        if (rc == 0)
-            compress_pool_submit(r->pool, b);
-    }
-    return rc != 0 ? rc : drain(r, e);
-}
-
-static int
-encode_image(struct l0_run *r, struct err *e)
-{
-    const struct ltx_header *h = &r->plan->header;
-    uint32_t lock = ltx_lock_pgno(h->page_size), pgno = 1;
-    int rc = 0;
-
-    while (rc == 0 && pgno <= h->commit) {
-        struct page_batch *b;
-        uint32_t last;
-
-        if (pgno == lock) {
-            pgno++;
-            continue;
-        }
-        rc = next_batch(r, &b, e);
-        if (rc != 0)
-            break;
-        last = h->commit - pgno < b->max_pages ? h->commit : pgno + b->max_pages - 1;
-        if (pgno < lock && last >= lock)
-            last = lock - 1;
-        rc = fill_image(r, b, pgno, last - pgno + 1, e);
-        if (rc == 0)
-            compress_pool_submit(r->pool, b);
-        pgno = last + 1;
-    }
-    return rc != 0 ? rc : drain(r, e);
 }
 
 /* A page that a growth added is always in the WAL; a missing one means missed frames. */
@@ -281,12 +224,17 @@ encode(struct l0_run *r, struct err *e)
 {
     const struct l0_plan *p = r->plan;
     struct ltx_sink sink = { .write = sink_write, .arg = r };
+    struct page_source src = {
+        .fill = p->db_fd >= 0 ? fill_next_of_image : fill_increment, .arg = r
+    };
     int rc = ltx_encoder_open(&p->header, sink, p->dir, &r->enc, e);
 
+    r->next_pgno = 1;
     if (rc == 0)
         rc = map_begin(r, e);
     if (rc == 0)
-        rc = p->db_fd >= 0 ? encode_image(r, e) : encode_increment(r, e);
+        rc = page_writer_run(
+            r->enc, p->header.page_size, &src, p->n_threads, r->cancel, e);
     if (rc == 0)
         rc = check_growth(r, e);
     if (rc == 0)
@@ -320,7 +268,6 @@ static void
 run_free(struct l0_run *r)
 {
     ltx_encoder_free(r->enc);
-    compress_pool_free(r->pool);
     mem_free(r->frame);
     sys_close(&r->fd);
 }
@@ -357,7 +304,6 @@ l0_write(const struct l0_plan *plan, const struct cancel *cancel, struct l0_resu
     path = path_join(plan->dir, name);
     tmp = mem_printf("%s.tmp", path);
     r.frame = mem_new(WAL_FRAME_HEADER_SIZE + (size_t)plan->header.page_size);
-    r.pool = compress_pool_new(plan->header.page_size, plan->n_threads);
     rc = stage(&r, tmp, out, e);
     run_free(&r);
     if (rc == 0)

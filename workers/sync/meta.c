@@ -169,6 +169,46 @@ meta_set_aside(const char *path, struct err *e)
 }
 
 int
+meta_remove_upto(const char *meta, int level, uint64_t txid, struct err *e)
+{
+    struct ltx_info *all;
+    size_t n;
+    int rc = meta_list(meta, level, &all, &n, e);
+
+    for (size_t i = 0; rc == 0 && i + 1 < n && all[i].max_txid <= txid; i++) {
+        char *file = ltx_file_path(meta, level, all[i].min_txid, all[i].max_txid);
+
+        rc = sys_remove(file, e);
+        mem_free(file);
+    }
+    mem_free(all);
+    return rc;
+}
+
+static int
+remove_any(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+int
+meta_remove_all(const char *meta, struct err *e)
+{
+    char *ltx = path_join(meta, "ltx");
+    int rc = 0;
+
+    if (nftw(ltx, remove_any, TMP_MAX_OPEN, FTW_PHYS | FTW_DEPTH) != 0 && errno != ENOENT)
+        rc = err_errno(e, errno, "remove %s", ltx);
+    if (rc == 0)
+        rc = sys_sync_parent(ltx, e);
+    mem_free(ltx);
+    return rc;
+}
+
+int
 meta_clear_level(const char *meta, int level, struct err *e)
 {
     char *path = ltx_level_path(meta, level);

@@ -41,6 +41,15 @@ int meta_list(
 /* Puts a damaged file out of the way (NAME.bad). */
 int meta_set_aside(const char *path, struct err *e);
 
+/*
+ * Removes the files of a level whose TXIDs are all <= txid, but never the newest one. Not
+ * made durable: one that comes back after a crash is removed another time.
+ */
+int meta_remove_upto(const char *meta, int level, uint64_t txid, struct err *e);
+
+/* Removes the whole ltx folder, then makes that durable. */
+int meta_remove_all(const char *meta, struct err *e);
+
 /* Removes every LTX file of a level, then makes that durable. */
 int meta_clear_level(const char *meta, int level, struct err *e);
 

@@ -254,6 +254,70 @@ conformance_a_put_replaces(rig_open_cb *open)
 }
 
 void
+conformance_an_exclusive_put_leaves_what_is_there(rig_open_cb *open)
+{
+    struct object a = object_make(1, 1, 5000, SOME_TIME_MS);
+    struct object b = object_make(1, 1, 400, SOME_TIME_MS + DAY_MS);
+    struct rig r;
+
+    rig_open(&r, open);
+    cr_expect_eq(rig_put_new(&r, 0, 1, 1, &a), 0, "nothing is there");
+    cr_expect_eq(rig_put_new(&r, 0, 1, 1, &b), ERR_EXISTS);
+    cr_expect_eq(rig_put_new(&r, 0, 1, 1, &a), ERR_EXISTS, "not even the same one");
+    cr_expect(rig_holds(&r, 0, 1, 1, &a));
+    cr_expect_eq(rig_count(&r, 0), 1);
+    cr_expect_eq(rig_put_new(&r, 1, 1, 1, &b), 0, "of another level");
+    cr_expect_eq(drv_stats(r.drv, DRV_PUT)->errors, 0, "it is an answer, no failure");
+    free(a.p);
+    free(b.p);
+    rig_close(&r);
+}
+
+void
+conformance_of_two_exclusive_puts_one_wins(rig_open_cb *open)
+{
+    struct object o[2];
+    struct drv_pipe *pipes[2];
+    struct answer a[2] = { { 0 } };
+    struct err e;
+    struct rig r;
+    int winner;
+
+    rig_open(&r, open);
+    for (int i = 0; i < 2; i++) {
+        struct drv_put req = { .min_txid = 1, .max_txid = 1, .exclusive = true };
+
+        o[i] = object_make(1, 1, 70000, SOME_TIME_MS + i);
+        o[i].p[60000] = (uint8_t)i;
+        cr_assert_eq(drv_pipe_new(&r.loop, o[i].n, &pipes[i], &e), 0);
+        req.size = -1;
+        req.src = drv_pipe_source(pipes[i]);
+        req.done = rig_done;
+        req.arg = &a[i];
+        cr_assert_not_null(drv_put(r.drv, &req, &e), "%s", e.text);
+    }
+    /* Both are under way by now, and their bytes come in turns. */
+    for (size_t at = 0; at < o[0].n; at += 10000)
+        for (int i = 0; i < 2; i++)
+            drv_pipe_write(pipes[i], o[i].p + at, 10000, &e);
+    for (int i = 0; i < 2; i++)
+        drv_pipe_end(pipes[i], NULL);
+    for (int i = 0; i < 2; i++)
+        rig_wait(&r, &a[i]);
+    winner = a[0].rc == 0 ? 0 : 1;
+    cr_expect_eq(a[winner].rc, 0, "%s", a[winner].err.text);
+    cr_expect(a[!winner].rc == ERR_EXISTS || a[!winner].rc == ERR_BUSY, "%d: %s",
+        a[!winner].rc, a[!winner].err.text);
+    cr_expect(rig_holds(&r, 0, 1, 1, &o[winner]));
+    cr_expect_eq(rig_count(&r, 0), 1);
+    for (int i = 0; i < 2; i++) {
+        drv_pipe_free(pipes[i]);
+        free(o[i].p);
+    }
+    rig_close(&r);
+}
+
+void
 conformance_a_large_file_goes_through(rig_open_cb *open)
 {
     struct object o = object_make(1, 9, ((size_t)12 << 20) + 17, SOME_TIME_MS);

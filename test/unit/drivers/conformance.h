@@ -23,6 +23,8 @@ typedef void conformance_check(rig_open_cb *open);
     X(ranges_are_exact)                                                                  \
     X(absent_is_told_from_failed)                                                        \
     X(a_put_replaces)                                                                    \
+    X(an_exclusive_put_leaves_what_is_there)                                             \
+    X(of_two_exclusive_puts_one_wins)                                                    \
     X(a_large_file_goes_through)                                                         \
     X(a_put_shows_nothing_before_its_end)                                                \
     X(a_source_that_fails_leaves_nothing)                                                \

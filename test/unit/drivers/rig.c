@@ -96,9 +96,9 @@ as_file(const struct object *o)
     return fd;
 }
 
-int
-rig_put(struct rig *r, int level, uint64_t min_txid, uint64_t max_txid,
-    const struct object *o)
+static int
+put(struct rig *r, int level, uint64_t min_txid, uint64_t max_txid,
+    const struct object *o, bool exclusive)
 {
     struct drv_source src;
     struct answer a = { 0 };
@@ -106,6 +106,7 @@ rig_put(struct rig *r, int level, uint64_t min_txid, uint64_t max_txid,
         .min_txid = min_txid,
         .max_txid = max_txid,
         .size = (int64_t)o->n,
+        .exclusive = exclusive,
         .src = &src,
         .done = rig_done,
         .arg = &a };
@@ -120,6 +121,20 @@ rig_put(struct rig *r, int level, uint64_t min_txid, uint64_t max_txid,
     if (a.rc == 0)
         cr_expect_eq(a.size, (int64_t)o->n);
     return a.rc;
+}
+
+int
+rig_put(struct rig *r, int level, uint64_t min_txid, uint64_t max_txid,
+    const struct object *o)
+{
+    return put(r, level, min_txid, max_txid, o, false);
+}
+
+int
+rig_put_new(struct rig *r, int level, uint64_t min_txid, uint64_t max_txid,
+    const struct object *o)
+{
+    return put(r, level, min_txid, max_txid, o, true);
 }
 
 int

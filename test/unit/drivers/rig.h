@@ -58,6 +58,10 @@ struct object object_make(
 int rig_put(struct rig *r, int level, uint64_t min_txid, uint64_t max_txid,
     const struct object *o);
 
+/* An exclusive one. */
+int rig_put_new(struct rig *r, int level, uint64_t min_txid, uint64_t max_txid,
+    const struct object *o);
+
 /* *got: bytes that came. */
 int rig_get(struct rig *r, int level, uint64_t min_txid, uint64_t max_txid, int64_t off,
     void *buf, size_t size, size_t *got);

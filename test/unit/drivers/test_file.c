@@ -1,8 +1,11 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <criterion/criterion.h>
 
@@ -161,7 +164,9 @@ has_temporary_file(void)
  * it, with no temporary file left.
  */
 static void
-put_with_faults(int sys_errno, enum err_code expected)
+put_with_faults(int sys_errno, enum err_code expected,
+    int (*put)(struct rig *r, int level, uint64_t min_txid, uint64_t max_txid,
+        const struct object *o))
 {
     struct object o = object_make(1, 1, 5000, 1000);
     struct ltx_info file = { .level = 0, .min_txid = 1, .max_txid = 1 };
@@ -174,7 +179,7 @@ put_with_faults(int sys_errno, enum err_code expected)
         int rc;
 
         fault_nth(nth, sys_errno);
-        rc = rig_put(&r, 0, 1, 1, &o);
+        rc = put(&r, 0, 1, 1, &o);
         reached = fault_calls() >= nth;
         fault_off();
         n_failed += rc != 0 ? 1 : 0;
@@ -194,10 +199,153 @@ put_with_faults(int sys_errno, enum err_code expected)
 
 Test(file_only, survives_a_full_disk_at_every_call)
 {
-    put_with_faults(ENOSPC, ERR_NO_SPACE);
+    put_with_faults(ENOSPC, ERR_NO_SPACE, rig_put);
 }
 
 Test(file_only, survives_an_io_error_at_every_call)
 {
-    put_with_faults(EIO, ERR_IO);
+    put_with_faults(EIO, ERR_IO, rig_put);
+}
+
+Test(file_only, an_exclusive_put_survives_an_io_error_at_every_call)
+{
+    put_with_faults(EIO, ERR_IO, rig_put_new);
+}
+
+/* --- exclusive puts -------------------------------------------------------------------
+ */
+
+static unsigned n_folder_syncs;
+
+static int
+count_folder_sync(int fd)
+{
+    struct stat st;
+
+    n_folder_syncs += fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
+    return sys_posix.fsync(fd);
+}
+
+/* The first writer may have lost its power between the name and the folder's fsync. */
+Test(file_only, a_file_that_exists_is_made_durable_before_that_is_told)
+{
+    struct object o = object_make(1, 1, 300, 1000);
+    struct sys_ops counting = sys_posix;
+    struct rig r;
+
+    rig_open(&r, open_file);
+    cr_assert_eq(rig_put(&r, 0, 1, 1, &o), 0);
+    counting.fsync = count_folder_sync;
+    sys = &counting;
+    cr_expect_eq(rig_put_new(&r, 0, 1, 1, &o), ERR_EXISTS);
+    sys = &sys_posix;
+    cr_expect_eq(n_folder_syncs, 1);
+    free(o.p);
+    rig_close(&r);
+}
+
+static int
+no_link(const char *from, const char *to)
+{
+    (void)from;
+    (void)to;
+    errno = EPERM;
+    return -1;
+}
+
+Test(file_only, an_exclusive_put_works_without_hard_links)
+{
+    struct object a = object_make(1, 1, 300, 1000), b = object_make(1, 1, 400, 1000);
+    struct sys_ops linkless = sys_posix;
+    struct rig r;
+
+    linkless.link = no_link;
+    rig_open(&r, open_file);
+    sys = &linkless;
+    cr_expect_eq(rig_put_new(&r, 0, 1, 1, &a), 0);
+    cr_expect_eq(rig_put_new(&r, 0, 1, 1, &b), ERR_EXISTS);
+    sys = &sys_posix;
+    cr_expect(rig_holds(&r, 0, 1, 1, &a));
+    cr_expect_not(has_temporary_file());
+    free(a.p);
+    free(b.p);
+    rig_close(&r);
+}
+
+/* A file that comes between the look and the link. */
+static int
+link_too_late(const char *from, const char *to)
+{
+    tmp_write(to, "theirs", 6);
+    return sys_posix.link(from, to);
+}
+
+static int
+no_link_too_late(const char *from, const char *to)
+{
+    tmp_write(to, "theirs", 6);
+    return no_link(from, to);
+}
+
+static void
+meet_at_the_last_moment(int (*link)(const char *from, const char *to))
+{
+    struct object o = object_make(1, 1, 300, 1000);
+    struct sys_ops late = sys_posix;
+    struct rig r;
+    char buf[10];
+    size_t got;
+
+    late.link = link;
+    late.fsync = count_folder_sync;
+    rig_open(&r, open_file);
+    cr_assert_eq(rig_put(&r, 0, 2, 2, &o), 0); /* makes the folders */
+    sys = &late;
+    cr_expect_eq(rig_put_new(&r, 0, 1, 1, &o), ERR_EXISTS);
+    sys = &sys_posix;
+    cr_expect_eq(n_folder_syncs, 1, "the name of theirs is durable");
+    cr_assert_eq(rig_get(&r, 0, 1, 1, 0, buf, sizeof(buf), &got), 0);
+    cr_expect(got == 6 && memcmp(buf, "theirs", 6) == 0);
+    cr_expect_not(has_temporary_file());
+    free(o.p);
+    rig_close(&r);
+}
+
+Test(file_only, a_file_that_comes_at_the_last_moment_stays)
+{
+    meet_at_the_last_moment(link_too_late);
+}
+
+Test(file_only, a_file_that_comes_at_the_last_moment_stays_without_hard_links)
+{
+    meet_at_the_last_moment(no_link_too_late);
+}
+
+Test(file_only, the_temporary_file_of_another_writer_is_not_touched)
+{
+    struct object o = object_make(1, 1, 300, 1000);
+    struct rig r;
+    char path[4096];
+    size_t n = 0;
+    uint8_t *p;
+    int fd;
+
+    rig_open(&r, open_file);
+    cr_assert_eq(rig_put(&r, 0, 2, 2, &o), 0); /* makes the folder */
+    snprintf(path, sizeof(path), "%s/%s", tmp_dir(),
+        ROOT "/ltx/0/0000000000000001-0000000000000001.ltx.tmp");
+    tmp_write(path, "theirs", 6);
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    cr_assert_eq(flock(fd, LOCK_EX), 0);
+    cr_expect_eq(rig_put(&r, 0, 1, 1, &o), ERR_BUSY);
+    cr_expect_eq(rig_put_new(&r, 0, 1, 1, &o), ERR_BUSY);
+    p = tmp_read(path, &n);
+    cr_expect(p != NULL && n == 6 && memcmp(p, "theirs", 6) == 0);
+    free(p);
+    close(fd); /* as when it is killed: what it left is written over */
+    cr_expect_eq(rig_put_new(&r, 0, 1, 1, &o), 0);
+    cr_expect(rig_holds(&r, 0, 1, 1, &o));
+    cr_expect_not(has_temporary_file());
+    free(o.p);
+    rig_close(&r);
 }

@@ -411,7 +411,9 @@ set_up(void)
 static int
 run(struct err *e)
 {
-    return supervisor_run(&config, e);
+    struct supervisor_options options = { .config = &config };
+
+    return supervisor_run(&options, e);
 }
 
 static void

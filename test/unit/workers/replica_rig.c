@@ -99,19 +99,35 @@ d_fsync(int fd)
     return sys_posix.fsync(fd);
 }
 
-static int
-d_rename(const char *from, const char *to)
+static void
+record_placed(const char *to)
 {
     struct rig_dest *d = dest_of_path(to);
     unsigned n;
 
     if (d == NULL)
-        return sys_posix.rename(from, to);
+        return;
     n = atomic_fetch_add(&rig.n_placed, 1);
     cr_assert_lt(n, sizeof(rig.placed) / sizeof(rig.placed[0]));
     snprintf(rig.placed[n], sizeof(rig.placed[n]), "%s %.16s",
         strrchr(d->cfg.path, '/') + 1, strrchr(to, '/') + 1);
+}
+
+static int
+d_rename(const char *from, const char *to)
+{
+    record_placed(to);
     return sys_posix.rename(from, to);
+}
+
+static int
+d_link(const char *from, const char *to)
+{
+    int rc = sys_posix.link(from, to);
+
+    if (rc == 0)
+        record_placed(to);
+    return rc;
 }
 
 void
@@ -124,6 +140,7 @@ rig_watch_disk(void)
     watched.pwrite = d_pwrite;
     watched.fsync = d_fsync;
     watched.rename = d_rename;
+    watched.link = d_link;
     sys = &watched;
 }
 

@@ -39,8 +39,9 @@ struct replica_rig {
     unsigned n_fds;         /* open before there is a destination */
     void (*on_round)(void); /* may be NULL */
     uv_sem_t unhang;
-    uv_async_t hung;     /* a call that hangs on a thread wakes the loop */
-    char placed[64][48]; /* "replica0 0000000000000001-..."; by rename, in order */
+    uv_async_t hung; /* a call that hangs on a thread wakes the loop */
+    char placed[64]
+               [48]; /* "replica0 0000000000000001-..."; by rename or link, in order */
     atomic_uint n_placed;
     bool closed[RIG_MAX_DESTS];
 };

@@ -1,0 +1,316 @@
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/base/path.h"
+#include "common/base/sys.h"
+#include "common/base/wall.h"
+#include "common/ltx/ltx_name.h"
+#include "workers/compact/compactor_impl.h"
+#include "workers/compact/merge_plan.h"
+#include "workers/compact/validate.h"
+
+/* A snapshot that cannot be taken yet is asked for again after this time. */
+#define NOT_READY_MS 1000
+
+static uint64_t
+newest(const struct compactor *c, int level)
+{
+    return holdings_newest(replica_holdings(c->opt.replica), level)->max_txid;
+}
+
+static void
+written(struct compactor *c, const struct ltx_info *info)
+{
+    replica_took(c->opt.replica, info);
+    if (info->level == LTX_LEVEL_SNAPSHOT)
+        log_info("snapshot complete", LF_STR("path", c->opt.db_path),
+            LF_TXID("txid", info->max_txid), LF_INT("size", info->size));
+    else
+        log_info("compaction complete", LF_STR("path", c->opt.db_path),
+            LF_INT("level", info->level), LF_TXID("txid.min", info->min_txid),
+            LF_TXID("txid.max", info->max_txid), LF_INT("size", info->size));
+}
+
+/* --- merges ---------------------------------------------------------------------------
+ */
+
+/*
+ * Restores that were planned on the level-0 files go on for a while: these do not vanish
+ * in the moment they are merged, however old they are.
+ */
+static void
+merge_over(struct compactor *c)
+{
+    if (c->at == 1)
+        c->l0_not_before = mono_add_ms(
+            mono_now(), c->opt.config->l0_retention_check_interval_ns / 1000000);
+    compactor_ended(c, NULL);
+}
+
+static void
+verify(struct compactor *c)
+{
+    struct err e;
+
+    if (validate_merged(c->list, c->n_list, &e) != 0) {
+        c->n_verify_errors++;
+        log_warn("post-compaction verification failed", LF_STR("path", c->opt.db_path),
+            LF_INT("level", c->at), LF_ERR(&e));
+    }
+    merge_over(c);
+}
+
+/*
+ * What is damaged or does not fit together cannot be merged, now or later: a snapshot
+ * takes its place, and the level goes on behind it.
+ */
+static void
+step_over(struct compactor *c, const struct err *e)
+{
+    uint64_t snapshot = newest(c, LTX_LEVEL_SNAPSHOT);
+
+    log_error("compaction failed", LF_INT("level", c->at), LF_ERR(e),
+        LF_STR("path", c->opt.db_path));
+    c->n_errors++;
+    if (snapshot > newest(c, c->at) && snapshot > c->skip_to[c->at]) {
+        c->skip_to[c->at] = snapshot;
+        log_warn("compaction goes on behind a snapshot", LF_STR("path", c->opt.db_path),
+            LF_INT("level", c->at), LF_TXID("txid", snapshot));
+    } else {
+        c->level[LTX_LEVEL_SNAPSHOT].due = mono_now();
+    }
+    compactor_ended(c, NULL);
+}
+
+static void
+on_merged(void *arg, const struct ltx_info *info, const struct err *e)
+{
+    struct compactor *c = arg;
+
+    c->merge = NULL;
+    if (e != NULL) {
+        if (e->code == ERR_CORRUPT)
+            step_over(c, e);
+        else
+            compactor_ended(c, e);
+        return;
+    }
+    c->n_merges++;
+    if (c->at == 1)
+        compactor_note_l1(c, info);
+    written(c, info);
+    if (c->opt.config->verify_compaction)
+        compactor_list(c, c->at, 0, verify);
+    else
+        merge_over(c);
+}
+
+static void
+start_merge(struct compactor *c, const struct merge_plan *plan)
+{
+    struct merge_options options = { .loop = c->opt.loop,
+        .drv = replica_drv(c->opt.replica),
+        .l0_dir = c->opt.l0_dir,
+        .spool_dir = c->opt.spool_dir,
+        .level = c->at,
+        .files = c->list,
+        .n = plan->n,
+        .min_txid = plan->min_txid,
+        .done = on_merged,
+        .arg = c };
+    struct err e;
+
+    c->more = plan->more;
+    if (merge_start(&options, &c->merge, &e) != 0)
+        compactor_ended(c, &e);
+}
+
+/* Nothing follows what the level holds: level 0 or the one below lost a file. */
+static void
+at_a_gap(struct compactor *c, const struct merge_plan *plan)
+{
+    struct err e;
+
+    err_set(&e, ERR_CORRUPT,
+        "level %d has no file that follows %016llx, the next one starts at %016llx",
+        c->at - 1, (unsigned long long)plan->have_txid,
+        (unsigned long long)plan->next_txid);
+    step_over(c, &e);
+}
+
+static void
+choose(struct compactor *c)
+{
+    struct merge_plan_request req = { .src = c->list,
+        .n_src = c->n_list,
+        .dst_max = newest(c, c->at),
+        .snapshot_max = newest(c, LTX_LEVEL_SNAPSHOT),
+        .skip_to = c->skip_to[c->at],
+        .limit_txid = c->at == 1 ? replica_txid(c->opt.replica) : UINT64_MAX,
+        .max_inputs = merge_max_inputs(engine_page_size(c->opt.engine)) };
+    struct merge_plan plan;
+
+    /* A file that begins before the place that was asked for may bridge a hole. */
+    if (!c->list_all && c->n_list > 0 && c->list[0].min_txid > req.dst_max + 1) {
+        c->list_all = true;
+        compactor_list(c, c->at - 1, 0, choose);
+        return;
+    }
+    plan = merge_plan_make(&req, c->list);
+    switch (plan.verdict) {
+    case MERGE_GO:
+        start_merge(c, &plan);
+        break;
+    case MERGE_GAP:
+        at_a_gap(c, &plan);
+        break;
+    case MERGE_NOTHING:
+        compactor_ended(c, NULL);
+        break;
+    }
+}
+
+void
+compactor_begin_merge(struct compactor *c)
+{
+    c->list_all = false;
+    if (c->at == 1 && compactor_copy_l0(c)) {
+        c->list_all = true;
+        choose(c);
+        return;
+    }
+    compactor_list(c, c->at - 1, newest(c, c->at) + 1, choose);
+}
+
+/* --- snapshots ------------------------------------------------------------------------
+ */
+
+static void
+snapshot_over(struct compactor *c, const struct ltx_info *info, const struct err *e)
+{
+    if (c->frozen != NULL)
+        engine_thaw(c->opt.engine, c->frozen);
+    c->frozen = NULL;
+    sys_close(&c->fd);
+    if (e == NULL) {
+        c->n_snapshots++;
+        written(c, info);
+        c->retain.due = mono_now();
+    }
+    compactor_ended(c, e);
+}
+
+static void
+on_snapshot(void *arg, const struct ltx_info *info, const struct err *e)
+{
+    struct compactor *c = arg;
+
+    c->upload = NULL;
+    snapshot_over(c, info, e);
+}
+
+static int
+make_snapshot(void *arg, struct ltx_sink sink, const struct cancel *cancel, struct err *e)
+{
+    struct compactor *c = arg;
+
+    return frozen_write(c->frozen, sink, uv_available_parallelism() - 1, cancel, e);
+}
+
+static int
+upload_snapshot(struct compactor *c, struct err *e)
+{
+    struct upload_options up = { .loop = c->opt.loop,
+        .drv = replica_drv(c->opt.replica),
+        .level = LTX_LEVEL_SNAPSHOT,
+        .min_txid = 1,
+        .make = make_snapshot,
+        .done = on_snapshot,
+        .arg = c };
+    const struct ltx_info *last;
+    int rc = engine_freeze(c->opt.engine, &c->frozen, e);
+
+    if (rc != 0)
+        return rc;
+    up.max_txid = frozen_header(c->frozen)->max_txid;
+    last = holdings_newest(replica_holdings(c->opt.replica), LTX_LEVEL_SNAPSHOT);
+    if (last->max_txid == up.max_txid) /* moments between the two keep their base */
+        frozen_set_timestamp(c->frozen, wall_to_ms(last->created));
+    rc = upload_start(&up, &c->upload, e);
+    if (rc != 0) {
+        engine_thaw(c->opt.engine, c->frozen);
+        c->frozen = NULL;
+    }
+    return rc;
+}
+
+static void
+on_copied(void *arg, const struct drv_result *res)
+{
+    struct compactor *c = arg;
+    struct ltx_info info = { .level = LTX_LEVEL_SNAPSHOT,
+        .min_txid = 1,
+        .max_txid = 1,
+        .size = res->size,
+        .created = res->created };
+
+    c->op = NULL;
+    snapshot_over(c, res->err == NULL ? &info : NULL, res->err);
+}
+
+/* The very first local file is a full image of TXID 1: it is a snapshot as it is. */
+static bool
+upload_first_file(struct compactor *c)
+{
+    struct drv_put req = { .level = LTX_LEVEL_SNAPSHOT,
+        .min_txid = 1,
+        .max_txid = 1,
+        .src = &c->source,
+        .done = on_copied,
+        .arg = c };
+    char name[LTX_NAME_SIZE];
+    struct stat st;
+    struct err e;
+    char *path;
+    int rc;
+
+    if (engine_txid(c->opt.engine) != 1)
+        return false;
+    ltx_name_format(1, 1, name);
+    path = path_join(c->opt.l0_dir, name);
+    rc = sys_open(path, O_RDONLY, 0, &c->fd, &e);
+    mem_free(path);
+    if (rc != 0 || fstat(c->fd, &st) != 0) {
+        sys_close(&c->fd);
+        return false;
+    }
+    req.size = st.st_size;
+    drv_source_file(&c->source, c->fd, 0);
+    c->op = drv_put(replica_drv(c->opt.replica), &req, &e);
+    if (c->op == NULL)
+        snapshot_over(c, NULL, &e);
+    return true;
+}
+
+void
+compactor_begin_snapshot(struct compactor *c)
+{
+    struct err e;
+    int rc;
+
+    if (upload_first_file(c))
+        return;
+    rc = upload_snapshot(c, &e);
+    if (rc == 0)
+        return;
+    if (rc == ERR_AGAIN && !c->on_request) {
+        log_debug("no snapshot yet", LF_STR("path", c->opt.db_path), LF_ERR(&e));
+        compactor_ended(c, NULL);
+        c->level[LTX_LEVEL_SNAPSHOT].due = mono_add_ms(mono_now(), NOT_READY_MS);
+    } else {
+        compactor_ended(c, &e);
+    }
+}

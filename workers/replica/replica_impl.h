@@ -1,0 +1,73 @@
+/*
+ * replica_impl - what the parts of a replica share: its state and the ways between them.
+ */
+#ifndef WORKERS_REPLICA_REPLICA_IMPL_H
+#define WORKERS_REPLICA_REPLICA_IMPL_H
+
+#include "common/base/retry.h"
+#include "drivers/driver.h"
+#include "workers/replica/compare.h"
+#include "workers/replica/holdings.h"
+#include "workers/replica/replica.h"
+#include "workers/sync/pacer.h"
+
+struct replica {
+    struct replica_options opt;
+    struct drv *drv;
+    struct drv_op *op; /* under way */
+    uv_timer_t timer;
+    bool closing, drv_is_closed, timer_is_closed;
+    void (*closed)(void *arg);
+    void *closed_arg;
+
+    bool started;
+    uint64_t target; /* newest local file */
+    bool known;
+    int n_listed; /* levels, from the snapshots down, while not known */
+    uint64_t listed_max;
+    uint64_t covered; /* all up to here is in what was listed, without a gap */
+    struct holdings *holdings;
+    uint64_t found_txid;
+    bool foreign; /* its newest file is not the local one of that TXID */
+    struct {
+        uint8_t local[LTX_TRAILER_SIZE], there[LTX_TRAILER_SIZE];
+    } trailer; /* of that file, while it is looked at */
+    uint64_t txid;
+    bool held;
+    bool stopped;        /* held for a reason, which stays in err */
+    bool needs_snapshot; /* the file behind txid is missing, as err says */
+
+    struct pacer pacer;
+    int64_t early_ms; /* so much earlier a round may start when a file is made */
+    struct retry retry;
+    bool waiting; /* a back-off runs */
+    bool pushed;
+    uint64_t attempts, errors;
+    struct err err; /* code ERR_OK: none */
+    int64_t last_ok_ms;
+
+    /* the upload under way */
+    int fd;
+    int64_t fd_size; /* bytes */
+    struct drv_source source;
+    struct compare *compare; /* with the file that was there already */
+};
+
+/* An attempt ended. After a failure a back-off runs, unless r is stopped. */
+void replica_failed(struct replica *r, const struct err *e);
+void replica_succeeded(struct replica *r);
+
+/* All levels are listed: sets r->foreign, then calls replica_verified. */
+void replica_verify(struct replica *r);
+void replica_verified(struct replica *r);
+
+/* Starts what is due. */
+void replica_step(struct replica *r);
+
+/* Starts to bring the file behind r->txid there, or finds that it cannot. */
+void replica_upload(struct replica *r);
+
+/* A snapshot up to txid took the place of the files that are missing. */
+void replica_go_on_at(struct replica *r, uint64_t txid);
+
+#endif
