@@ -20,6 +20,7 @@ import time
 
 import pytest
 
+import disk
 import lib
 import storm_writer
 
@@ -57,6 +58,24 @@ class Storm:
             "replica": {"type": "file", "path": self.replica, "sync-interval": r.choice(["10ms", "1s"])},
         }
         self.env = r.choice([{}, {"LITESTREAM_INOTIFY_BUDGET": "0"}])
+        self.settings_of_all = r.choice(
+            [
+                {},  # nothing is merged within the time of a storm but once at each start
+                {
+                    "levels": [{"interval": "150ms"}, {"interval": "700ms"}],
+                    "snapshot": {"interval": "500ms", "retention": "1500ms"},
+                    "l0-retention": "400ms",
+                    "l0-retention-check-interval": "200ms",
+                    "verify-compaction": True,
+                },
+                {
+                    "levels": [{"interval": "400ms"}],
+                    "snapshot": {"interval": "200ms", "retention": "24h"},
+                    "l0-retention": "100ms",
+                    "l0-retention-check-interval": "100ms",
+                },
+            ]
+        )
 
     def make_database(self):
         con = sqlite3.connect(self.db, isolation_level=None)
@@ -98,7 +117,12 @@ class Storm:
 
     def start_daemon(self):
         self.daemon = self.litestream.replicate(
-            config={"dbs": [self.settings], "logging": {"level": "debug"}}, env=self.env
+            config={
+                "dbs": [self.settings],
+                "logging": {"level": "debug"},
+                **self.settings_of_all,
+            },
+            env=self.env,
         )
         self.daemon.wait_log("initialized db")
         self.lives += 1
@@ -146,11 +170,25 @@ class Storm:
         return expected - 1
 
     def check_chain(self):
-        """Every TXID once, none missing."""
-        folder = os.path.join(self.replica, "ltx", "0")
-        names = sorted(os.listdir(folder))
-        for i, name in enumerate(names, 1):
-            assert name == f"{i:016x}-{i:016x}.ltx", f"{name} at place {i}"
+        """On every level each TXID once, none missing; the oldest may be gone."""
+        for level in range(9):
+            found = disk.level_names(self.replica, level)
+            found = [(int(n[:16], 16), int(n[17:33], 16)) for n in found]
+            for (_, before), (low, high) in zip(found, found[1:]):
+                assert low == before + 1 <= high, f"level {level}: {found}"
+        if not self.settings_of_all:
+            assert disk.level_names(self.replica, 0)[0].startswith(f"{1:016x}")
+
+    def check_snapshots(self):
+        """A snapshot is the state after its TXID, whatever went on while it was read."""
+        for name in disk.level_names(self.replica, 9)[-3:]:
+            copy = os.path.join(self.folder, f"snapshot-{name}.db")
+            url = "file://" + self.replica
+            done = self.litestream.run(
+                "restore", "-txid", name[17:33], "-o", copy, url, status=None
+            )
+            if done.returncode == 0:
+                self.check_ledger(copy)
 
     def images(self):
         logs = [p.output() for p in self.litestream.processes]
@@ -184,6 +222,7 @@ class Storm:
         assert copy is not None and self.seen >= newest, f"copy at {self.seen}, committed {newest}"
         lib.assert_same(self.db, copy)
         self.check_chain()
+        self.check_snapshots()
         assert self.images() <= self.lives
 
 

@@ -86,13 +86,18 @@ on_entries(void *arg, const struct ltx_info *infos, size_t n)
             r->listed_max = infos[i].max_txid;
         if (ltx_contiguous(r->covered, infos[i].min_txid, infos[i].max_txid))
             r->covered = infos[i].max_txid;
+        if ((infos[i].level != LTX_LEVEL_SNAPSHOT || r->covered_finely == 0) &&
+            ltx_contiguous(r->covered_finely, infos[i].min_txid, infos[i].max_txid))
+            r->covered_finely = infos[i].max_txid;
         holdings_add(r->holdings, &infos[i]);
     }
 }
 
 /*
  * What lies behind a gap does not restore. It goes up again from the gap on, which costs
- * no more than a look at each file that is there.
+ * no more than a look at each file that is there. A snapshot may stand for files that had
+ * not gone up when it was written: as long as they are here they go up as well, for only
+ * they lead to the moments between.
  */
 static void
 position_found(struct replica *r)
@@ -100,6 +105,8 @@ position_found(struct replica *r)
     r->known = true;
     r->found_txid = r->listed_max;
     r->txid = r->covered;
+    if (r->covered_finely < r->covered && replica_has_local(r, r->covered_finely + 1))
+        r->txid = r->covered_finely;
     replica_succeeded(r);
     if (r->covered < r->listed_max)
         log_warn("replica has a gap", LF_STR("replica", drv_type(r->drv)),
@@ -147,7 +154,7 @@ start_list(struct replica *r)
     struct err e;
 
     if (r->n_listed == 0) {
-        r->listed_max = r->covered = 0;
+        r->listed_max = r->covered = r->covered_finely = 0;
         holdings_clear(r->holdings);
     }
     r->op = drv_list(r->drv, &req, &e);

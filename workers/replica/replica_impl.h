@@ -25,7 +25,11 @@ struct replica {
     bool known;
     int n_listed; /* levels, from the snapshots down, while not known */
     uint64_t listed_max;
-    uint64_t covered; /* all up to here is in what was listed, without a gap */
+    /*
+     * All up to here is in what was listed, without a gap: from the newest snapshot on;
+     * and from the oldest on, without the help of later ones.
+     */
+    uint64_t covered, covered_finely;
     struct holdings *holdings;
     uint64_t found_txid;
     bool foreign; /* its newest file is not the local one of that TXID */
@@ -60,6 +64,9 @@ void replica_succeeded(struct replica *r);
 /* All levels are listed: sets r->foreign, then calls replica_verified. */
 void replica_verify(struct replica *r);
 void replica_verified(struct replica *r);
+
+/* The local file of a TXID is there. */
+bool replica_has_local(const struct replica *r, uint64_t txid);
 
 /* Starts what is due. */
 void replica_step(struct replica *r);

@@ -19,6 +19,17 @@ local_path(const struct replica *r, uint64_t txid)
     return path_join(r->opt.l0_dir, name);
 }
 
+bool
+replica_has_local(const struct replica *r, uint64_t txid)
+{
+    char *path = local_path(r, txid);
+    struct stat st;
+    bool there = stat(path, &st) == 0;
+
+    mem_free(path);
+    return there;
+}
+
 /* The next file is there. */
 static void
 advance(struct replica *r, int64_t size, struct wall created)
@@ -126,14 +137,10 @@ on_uploaded(void *arg, const struct drv_result *res)
 void
 replica_go_on_at(struct replica *r, uint64_t txid)
 {
-    char *path = local_path(r, txid);
-    struct stat st;
-
     r->needs_snapshot = false;
     if (!r->stopped)
         r->err.code = ERR_OK;
-    r->txid = stat(path, &st) == 0 ? txid - 1 : txid;
-    mem_free(path);
+    r->txid = replica_has_local(r, txid) ? txid - 1 : txid;
     log_info("replica goes on behind a snapshot", LF_STR("replica", drv_type(r->drv)),
         LF_STR("path", r->opt.db_path), LF_TXID("txid", txid));
 }

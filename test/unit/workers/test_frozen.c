@@ -316,6 +316,25 @@ Test(frozen, there_is_none_before_all_is_captured)
     end();
 }
 
+/* Others may copy all that our read lock covers: what is behind the position, too. */
+Test(frozen, there_is_none_while_a_backlog_is_captured)
+{
+    begin(1024);
+    rig_close(&r);
+    for (int i = 0; i < 20; i++)
+        cr_assert_eq(
+            app_sql(r.app[0], "INSERT INTO t (b) VALUES (noise(%d, 20000))", i), 0);
+    r.opt.max_sync_wal_bytes = 30000;
+    cr_assert(rig_open(&r));
+    cr_assert_eq(rig_sync_once(&r, true, false), ENGINE_DONE);
+    cr_assert(r.report.more);
+    cr_expect_eq(engine_freeze(r.eng, &view, &r.err), ERR_AGAIN);
+    cr_assert(rig_sync(&r));
+    freeze();
+    engine_thaw(r.eng, view);
+    end();
+}
+
 Test(frozen, a_discarded_history_ends_it)
 {
     uint32_t got;

@@ -189,6 +189,79 @@ Test(replica_gap, one_between_the_levels_counts)
     rig_end();
 }
 
+/* A snapshot may have been faster than the files that lead to the moments before it. */
+Test(replica_gap, a_snapshot_ahead_leaves_nothing_out_that_is_here)
+{
+    rig_one(LONG_MS);
+    rig_make_local(1, 7);
+    rig_write_file(rig_dest_path(0, 9, 1, 1), 1, 0);
+    rig_write_file(rig_dest_path(0, 9, 1, 6), 6, 0);
+    for (uint64_t txid = 1; txid <= 3; txid++)
+        rig_write_file(rig_dest_path(0, 0, txid, txid), txid, 0);
+    expect_position(3, 6);
+    replica_set_target(first(), 7);
+    cr_assert(rig_until(in_sync, SOON_MS));
+    cr_expect(rig_holds_just(0, 1, 7));
+    rig_end();
+}
+
+Test(replica_gap, a_snapshot_stands_for_what_is_not_here_any_more)
+{
+    rig_one(LONG_MS);
+    rig_make_local(6, 7);
+    rig_write_file(rig_dest_path(0, 9, 1, 1), 1, 0);
+    rig_write_file(rig_dest_path(0, 9, 1, 6), 6, 0);
+    rig_write_file(rig_dest_path(0, 0, 2, 2), 2, 0);
+    expect_position(6, 6);
+    rig_end();
+}
+
+/* --- the history ----------------------------------------------------------------------
+ */
+
+Test(replica_history, the_newest_file_that_is_on_both_sides_tells)
+{
+    rig_one(LONG_MS);
+    rig_make_local(1, 7);
+    for (uint64_t txid = 1; txid <= 5; txid++)
+        rig_write_file(rig_dest_path(0, 0, txid, txid), txid, 0);
+    expect_position(5, 5);
+    cr_expect_not(replica_is_foreign(first()));
+    rig_end();
+}
+
+Test(replica_history, another_file_of_the_same_name_is_noticed)
+{
+    rig_one(LONG_MS);
+    rig_make_local(1, 7);
+    for (uint64_t txid = 1; txid <= 5; txid++)
+        rig_write_file(rig_dest_path(0, 0, txid, txid), txid, txid == 5 ? 1 : 0);
+    expect_position(5, 5);
+    cr_expect(replica_is_foreign(first()));
+    rig_end();
+}
+
+Test(replica_history, one_of_another_size_is_noticed)
+{
+    rig_one(LONG_MS);
+    rig_make_local(1, 7);
+    rig_write_file(rig_dest_path(0, 0, 1, 1), 1, 0);
+    cr_assert_eq(truncate(rig_dest_path(0, 0, 1, 1), RIG_FILE_SIZE - 1), 0);
+    expect_position(1, 1);
+    cr_expect(replica_is_foreign(first()));
+    rig_end();
+}
+
+Test(replica_history, without_a_common_file_nothing_is_known)
+{
+    rig_one(LONG_MS);
+    rig_make_local(5, 7);
+    rig_write_file(rig_dest_path(0, 0, 1, 1), 1, 1);
+    expect_position(1, 1);
+    cr_expect_not(replica_is_foreign(first()));
+    rig_end();
+}
+
 Test(replica_gap, without_a_beginning_nothing_counts)
 {
     rig_one(LONG_MS);
