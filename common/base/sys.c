@@ -231,6 +231,23 @@ out:
     return rc;
 }
 
+static bool
+no_hard_links(int sys_errno)
+{
+    switch (sys_errno) {
+    case EPERM:
+    case ENOTSUP:
+#if EOPNOTSUPP != ENOTSUP
+    case EOPNOTSUPP:
+#endif
+    case ENOSYS:
+    case EMLINK:
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* Gives tmp its second name, or the error of link(). */
 static int
 link_or_rename(const char *tmp, const char *path)
@@ -239,8 +256,7 @@ link_or_rename(const char *tmp, const char *path)
 
     if (sys->link(tmp, path) == 0)
         return sys->unlink(tmp);
-    if (errno != EPERM && errno != ENOTSUP && errno != EOPNOTSUPP && errno != ENOSYS &&
-        errno != EMLINK)
+    if (!no_hard_links(errno))
         return -1;
     if (lstat(path, &st) == 0) {
         errno = EEXIST;

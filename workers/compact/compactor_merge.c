@@ -188,6 +188,15 @@ compactor_begin_merge(struct compactor *c)
 /* --- snapshots ------------------------------------------------------------------------
  */
 
+/* Not a fault: what goes on in the database does not allow it right now. */
+static void
+try_soon(struct compactor *c, const struct err *why)
+{
+    log_debug("no snapshot yet", LF_STR("path", c->opt.db_path), LF_ERR(why));
+    compactor_ended(c, NULL);
+    c->level[LTX_LEVEL_SNAPSHOT].due = mono_add_ms(mono_now(), NOT_READY_MS);
+}
+
 static void
 snapshot_over(struct compactor *c, const struct ltx_info *info, const struct err *e)
 {
@@ -200,7 +209,10 @@ snapshot_over(struct compactor *c, const struct ltx_info *info, const struct err
         written(c, info);
         c->retain.due = mono_now();
     }
-    compactor_ended(c, e);
+    if (e != NULL && e->code == ERR_MOVED && !c->on_request)
+        try_soon(c, e);
+    else
+        compactor_ended(c, e);
 }
 
 static void
@@ -306,11 +318,8 @@ compactor_begin_snapshot(struct compactor *c)
     rc = upload_snapshot(c, &e);
     if (rc == 0)
         return;
-    if (rc == ERR_AGAIN && !c->on_request) {
-        log_debug("no snapshot yet", LF_STR("path", c->opt.db_path), LF_ERR(&e));
-        compactor_ended(c, NULL);
-        c->level[LTX_LEVEL_SNAPSHOT].due = mono_add_ms(mono_now(), NOT_READY_MS);
-    } else {
+    if (rc == ERR_AGAIN && !c->on_request)
+        try_soon(c, &e);
+    else
         compactor_ended(c, &e);
-    }
 }

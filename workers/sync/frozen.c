@@ -147,7 +147,7 @@ invalidate(struct frozen *f, const char *why)
     if (f->invalid)
         return;
     f->invalid = true;
-    snprintf(f->why, sizeof(f->why), "%s", why);
+    snprintf(f->why, sizeof(f->why), "%.*s", (int)sizeof(f->why) - 1, why);
 }
 
 /* Index of the first saved page >= pgno. */

@@ -216,52 +216,6 @@ Test(replica_gap, a_snapshot_stands_for_what_is_not_here_any_more)
     rig_end();
 }
 
-/* --- the history ----------------------------------------------------------------------
- */
-
-Test(replica_history, the_newest_file_that_is_on_both_sides_tells)
-{
-    rig_one(LONG_MS);
-    rig_make_local(1, 7);
-    for (uint64_t txid = 1; txid <= 5; txid++)
-        rig_write_file(rig_dest_path(0, 0, txid, txid), txid, 0);
-    expect_position(5, 5);
-    cr_expect_not(replica_is_foreign(first()));
-    rig_end();
-}
-
-Test(replica_history, another_file_of_the_same_name_is_noticed)
-{
-    rig_one(LONG_MS);
-    rig_make_local(1, 7);
-    for (uint64_t txid = 1; txid <= 5; txid++)
-        rig_write_file(rig_dest_path(0, 0, txid, txid), txid, txid == 5 ? 1 : 0);
-    expect_position(5, 5);
-    cr_expect(replica_is_foreign(first()));
-    rig_end();
-}
-
-Test(replica_history, one_of_another_size_is_noticed)
-{
-    rig_one(LONG_MS);
-    rig_make_local(1, 7);
-    rig_write_file(rig_dest_path(0, 0, 1, 1), 1, 0);
-    cr_assert_eq(truncate(rig_dest_path(0, 0, 1, 1), RIG_FILE_SIZE - 1), 0);
-    expect_position(1, 1);
-    cr_expect(replica_is_foreign(first()));
-    rig_end();
-}
-
-Test(replica_history, without_a_common_file_nothing_is_known)
-{
-    rig_one(LONG_MS);
-    rig_make_local(5, 7);
-    rig_write_file(rig_dest_path(0, 0, 1, 1), 1, 1);
-    expect_position(1, 1);
-    cr_expect_not(replica_is_foreign(first()));
-    rig_end();
-}
-
 Test(replica_gap, without_a_beginning_nothing_counts)
 {
     rig_one(LONG_MS);
