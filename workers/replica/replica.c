@@ -77,6 +77,13 @@ replica_succeeded(struct replica *r)
  */
 
 static void
+extend(uint64_t *covered, const struct ltx_info *info)
+{
+    if (ltx_contiguous(*covered, info->min_txid, info->max_txid))
+        *covered = info->max_txid;
+}
+
+static void
 on_entries(void *arg, const struct ltx_info *infos, size_t n)
 {
     struct replica *r = arg;
@@ -84,13 +91,20 @@ on_entries(void *arg, const struct ltx_info *infos, size_t n)
     for (size_t i = 0; i < n; i++) {
         if (infos[i].max_txid > r->listed_max)
             r->listed_max = infos[i].max_txid;
-        if (ltx_contiguous(r->covered, infos[i].min_txid, infos[i].max_txid))
-            r->covered = infos[i].max_txid;
-        if ((infos[i].level != LTX_LEVEL_SNAPSHOT || r->covered_finely == 0) &&
-            ltx_contiguous(r->covered_finely, infos[i].min_txid, infos[i].max_txid))
-            r->covered_finely = infos[i].max_txid;
+        extend(&r->covered, &infos[i]);
+        if (infos[i].level != LTX_LEVEL_SNAPSHOT || r->covered_from_oldest == 0)
+            extend(&r->covered_from_oldest, &infos[i]);
+        if (infos[i].level != LTX_LEVEL_SNAPSHOT)
+            extend(&r->covered_from_1, &infos[i]);
         holdings_add(r->holdings, &infos[i]);
     }
+}
+
+/* The file behind it is here, and what follows on the destination is not without it. */
+static bool
+goes_on_here(const struct replica *r, uint64_t covered)
+{
+    return covered > 0 && covered < r->txid && replica_has_local(r, covered + 1);
 }
 
 /*
@@ -105,8 +119,10 @@ position_found(struct replica *r)
     r->known = true;
     r->found_txid = r->listed_max;
     r->txid = r->covered;
-    if (r->covered_finely < r->covered && replica_has_local(r, r->covered_finely + 1))
-        r->txid = r->covered_finely;
+    if (goes_on_here(r, r->covered_from_oldest))
+        r->txid = r->covered_from_oldest;
+    if (goes_on_here(r, r->covered_from_1))
+        r->txid = r->covered_from_1;
     replica_succeeded(r);
     if (r->covered < r->listed_max)
         log_warn("replica has a gap", LF_STR("replica", drv_type(r->drv)),
@@ -154,7 +170,8 @@ start_list(struct replica *r)
     struct err e;
 
     if (r->n_listed == 0) {
-        r->listed_max = r->covered = r->covered_finely = 0;
+        r->listed_max = r->covered = 0;
+        r->covered_from_oldest = r->covered_from_1 = 0;
         holdings_clear(r->holdings);
     }
     r->op = drv_list(r->drv, &req, &e);

@@ -27,9 +27,9 @@ struct replica {
     uint64_t listed_max;
     /*
      * All up to here is in what was listed, without a gap: from the newest snapshot on;
-     * and from the oldest on, without the help of later ones.
+     * and without the help of later ones from the oldest on, or from TXID 1.
      */
-    uint64_t covered, covered_finely;
+    uint64_t covered, covered_from_oldest, covered_from_1;
     struct holdings *holdings;
     uint64_t found_txid;
     bool foreign; /* its newest file is not the local one of that TXID */

@@ -205,6 +205,17 @@ Test(replica_gap, a_snapshot_ahead_leaves_nothing_out_that_is_here)
     rig_end();
 }
 
+Test(replica_gap, the_first_snapshot_ahead_leaves_nothing_out_either)
+{
+    rig_one(LONG_MS);
+    rig_make_local(3, 6);
+    rig_write_file(rig_dest_path(0, 9, 1, 5), 5, 0);
+    rig_write_file(rig_dest_path(0, 1, 1, 2), 2, 0);
+    rig_write_file(rig_dest_path(0, 0, 3, 3), 3, 0);
+    expect_position(3, 5);
+    rig_end();
+}
+
 Test(replica_gap, a_snapshot_stands_for_what_is_not_here_any_more)
 {
     rig_one(LONG_MS);
