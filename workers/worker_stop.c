@@ -105,6 +105,17 @@ all_in_sync(const struct worker *w)
     return true;
 }
 
+/* Those that are behind will stay so, whatever is tried. */
+static bool
+all_stopped(const struct worker *w)
+{
+    for (unsigned i = 0; i < w->n_replicas; i++)
+        if (w->replicas[i] != NULL && !replica_in_sync(w->replicas[i]) &&
+            !replica_is_stopped(w->replicas[i]))
+            return false;
+    return true;
+}
+
 static const struct err *
 first_error(const struct worker *w)
 {
@@ -281,6 +292,10 @@ upload(struct worker *w)
             end->uploading ? "shutdown sync interrupted by signal"
                            : "shutdown sync skipped, interrupted by signal",
             LOG_WARN);
+        return true;
+    }
+    if (all_stopped(w)) {
+        give_up(w, "shutdown sync failed, replica stopped", LOG_ERROR);
         return true;
     }
     if (mono_reached(end->deadline) ||

@@ -216,7 +216,7 @@ def test_a_hole_is_bridged_by_a_snapshot(litestream, ledger, replica, damage):
     shutil.rmtree(os.path.join(replica.path, "ltx", "2"), ignore_errors=True)
     daemon = litestream.replicate(config=config)
     ledger.commit(2)
-    lib.wait_until(lambda: newest(replica.path, SNAPSHOT) > lost, 30, "a snapshot")
+    lib.wait_until(lambda: newest(replica.path, SNAPSHOT) >= lost, 30, "a snapshot")
     snapshot = newest(replica.path, SNAPSHOT)
 
     def goes_on():

@@ -121,19 +121,27 @@ def test_a_clone_of_the_machine_is_told_from_it(litestream, tmp_path):
     clone.litestream, clone.folder = litestream, tmp_path / "clone"
     shutil.copytree(line.folder, clone.folder)
     clone.db = str(clone.folder / "app.db")
-    one = litestream.replicate(config=config)
-    two = litestream.replicate(config=settings(clone.db, replica))
-    one.wait_log("replica position|worker is ready|initialized db")
-    for _ in line.commit(1):
-        litestream.wait_caught_up(line.db, replica)
-    for _ in clone.commit(1):
-        pass
-    two.wait_log("another writer uses the path|replica stopped")
-    for _ in line.commit(3):
-        litestream.wait_caught_up(line.db, replica)
-    litestream.assert_restores(url(replica), line.db)
-    one.stop()
-    two.stop(status=1)
+    daemons = {
+        line: litestream.replicate(config=config),
+        clone: litestream.replicate(config=settings(clone.db, replica)),
+    }
+
+    def stopped():
+        for machine, daemon in daemons.items():
+            if daemon.lines("another writer uses the path|of another history"):
+                return machine
+            for _ in machine.commit(1):
+                pass
+        return None
+
+    loser = lib.wait_until(stopped, 30, "one of them to stop")
+    winner = clone if loser is line else line
+    for _ in winner.commit(3):
+        litestream.wait_caught_up(winner.db, replica)
+    litestream.assert_restores(url(replica), winner.db)
+    daemons[winner].stop()
+    daemons[loser].stop(status=1)
+    assert daemons[loser].lines("shutdown sync failed, replica stopped"), "it waits for nothing"
 
 
 def test_a_replica_that_was_emptied_is_whole_again(litestream, tmp_path):

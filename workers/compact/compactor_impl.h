@@ -41,6 +41,7 @@ struct compactor {
     struct recurring level[LTX_N_LEVELS]; /* merges into 1..8, snapshots at 9 */
     bool ticked[LTX_N_LEVELS]; /* the first time, right after the start, is over */
     struct recurring retain, retain_l0, validate;
+    char verify_told[160];          /* the last problem that was logged */
     uint64_t skip_to[LTX_N_LEVELS]; /* merges into the level start above this TXID */
     bool want_snapshot;             /* merges of a level cannot go on without one */
 

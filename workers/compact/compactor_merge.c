@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -57,8 +58,11 @@ verify(struct compactor *c)
 
     if (validate_merged(c->list, c->n_list, &e) != 0) {
         c->n_verify_errors++;
-        log_warn("post-compaction verification failed", LF_STR("path", c->opt.db_path),
-            LF_INT("level", c->at), LF_ERR(&e));
+        if (strcmp(c->verify_told, e.text) != 0) /* one that stays is told once */
+            log_warn("post-compaction verification failed",
+                LF_STR("path", c->opt.db_path), LF_INT("level", c->at), LF_ERR(&e));
+        snprintf(c->verify_told, sizeof(c->verify_told), "%.*s",
+            (int)sizeof(c->verify_told) - 1, e.text);
     }
     merge_over(c);
 }

@@ -421,6 +421,12 @@ replica_in_sync(const struct replica *r)
 }
 
 bool
+replica_is_stopped(const struct replica *r)
+{
+    return r->stopped;
+}
+
+bool
 replica_is_foreign(const struct replica *r)
 {
     return r->foreign;

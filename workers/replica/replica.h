@@ -103,6 +103,9 @@ bool replica_needs_snapshot(const struct replica *r);
 /* Local files that are not there yet; 0: none, or the position is not known. */
 uint64_t replica_pending_files(const struct replica *r);
 
+/* Held with a reason: no attempt leads anywhere. */
+bool replica_is_stopped(const struct replica *r);
+
 /* Goes on at once, without regard to interval and back-off. */
 void replica_push(struct replica *r);
 
