@@ -53,8 +53,17 @@ own_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* The secrets of its database, and of no other. */
+static void
+take_secrets(const struct cfg_db *db, struct buf *secrets)
+{
+    secret_forked();
+    config_unpack_secrets(db->replicas, db->n_replicas, secrets);
+    config_forget_pack(secrets);
+}
+
 _Noreturn static void
-child_main(const struct spawn *s, int channel, struct buf *secrets)
+worker_child(const struct spawn *s, int channel, struct buf *secrets)
 {
     struct worker_start start = s->start;
 
@@ -62,40 +71,88 @@ child_main(const struct spawn *s, int channel, struct buf *secrets)
     start.channel = channel;
     close_others(channel);
     own_signals();
-    secret_forked();
-    config_unpack_secrets(start.db->replicas, start.db->n_replicas, secrets);
-    config_forget_pack(secrets);
+    take_secrets(start.db, secrets);
     proc_exit(worker_main(&start));
+}
+
+_Noreturn static void
+task_child(const struct cfg_db *db, spawn_task_cb *run, struct buf *secrets)
+{
+    sigset_t none;
+
+    close_between(3, ~0u);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    take_secrets(db, secrets);
+    proc_exit(run(db));
+}
+
+/* What both sides share; signals stay blocked until the child has its own handlers. */
+static pid_t
+fork_for(const struct cfg_db *db, struct buf *secrets, sigset_t *before)
+{
+    sigset_t all;
+
+    config_pack_secrets(db, secrets);
+    fflush(stdout);
+    fflush(stderr);
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, before);
+    return fork();
+}
+
+static void
+parent_again(struct buf *secrets, const sigset_t *before)
+{
+    int saved = errno;
+
+    sigprocmask(SIG_SETMASK, before, NULL);
+    config_forget_pack(secrets);
+    errno = saved;
 }
 
 int
 spawn_worker(const struct spawn *s, pid_t *pid, int *channel, struct err *e)
 {
-    sigset_t all, before;
+    sigset_t before;
     struct buf secrets;
-    int ends[2], saved;
+    int ends[2];
     pid_t child;
 
     proc_must_be(PROC_SUPERVISOR);
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0)
         return err_errno(e, errno, "create channel");
-    config_pack_secrets(s->start.db, &secrets);
-    fflush(stdout);
-    fflush(stderr);
-    sigfillset(&all);
-    sigprocmask(SIG_SETMASK, &all, &before);
-    child = fork();
+    child = fork_for(s->start.db, &secrets, &before);
     if (child == 0)
-        child_main(s, ends[1], &secrets);
-    saved = errno;
-    sigprocmask(SIG_SETMASK, &before, NULL);
-    config_forget_pack(&secrets);
-    sys_close(&ends[1]);
+        worker_child(s, ends[1], &secrets);
+    parent_again(&secrets, &before);
     if (child < 0) {
+        int rc = err_errno(e, errno, "fork");
+
+        sys_close(&ends[1]);
         sys_close(&ends[0]);
-        return err_errno(e, saved, "fork");
+        return rc;
     }
+    sys_close(&ends[1]);
     *pid = child;
     *channel = ends[0];
+    return 0;
+}
+
+int
+spawn_task(const struct cfg_db *db, spawn_task_cb *run, pid_t *pid, struct err *e)
+{
+    sigset_t before;
+    struct buf secrets;
+    pid_t child;
+
+    proc_must_be(PROC_COMMAND);
+    child = fork_for(db, &secrets, &before);
+    if (child == 0)
+        task_child(db, run, &secrets);
+    parent_again(&secrets, &before);
+    if (child < 0)
+        return err_errno(e, errno, "fork");
+    *pid = child;
     return 0;
 }

@@ -1,5 +1,5 @@
 /*
- * spawn - forks a worker. The only fork() there is.
+ * spawn - forks workers and short tasks. The only fork() there is.
  *
  * The child takes its role, keeps descriptors 0 to 2 and its channel end, closes the rest
  * (a kept copy of a sister's channel end would hide that sister's death), leaves signals
@@ -19,5 +19,12 @@ struct spawn {
 
 /* *channel: the supervisor's end, non-blocking, the caller's. */
 int spawn_worker(const struct spawn *s, pid_t *pid, int *channel, struct err *e);
+
+/*
+ * A piece of work on one database that may use threads, before there is a supervisor: the
+ * child keeps descriptors 0 to 2 and ends with what `run` returns.
+ */
+typedef int spawn_task_cb(const struct cfg_db *db);
+int spawn_task(const struct cfg_db *db, spawn_task_cb *run, pid_t *pid, struct err *e);
 
 #endif

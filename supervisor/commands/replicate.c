@@ -5,6 +5,7 @@
 #include "common/base/log.h"
 #include "config/features.h"
 #include "supervisor/commands/command.h"
+#include "supervisor/restore_first.h"
 #include "supervisor/supervisor.h"
 #include "supervisor/version.h"
 #include "workers/sync/dbconn.h"
@@ -29,7 +30,7 @@ static const uint64_t built_features =
     CFG_FEATURE(CFG_F_CORE) | CFG_FEATURE(CFG_F_MULTI_REPLICA) |
     CFG_FEATURE(CFG_F_COMPACTION) | CFG_FEATURE(CFG_F_SNAPSHOT) |
     CFG_FEATURE(CFG_F_VALIDATION) | CFG_FEATURE(CFG_F_RETENTION) |
-    CFG_DRIVER(CFG_REPLICA_FILE);
+    CFG_FEATURE(CFG_F_RESTORE_ON_START) | CFG_DRIVER(CFG_REPLICA_FILE);
 
 static int
 not_built(const char *flag, struct err *e)
@@ -50,8 +51,6 @@ check_flags(const struct replicate_args *a, struct err *e)
         return err_set(e, ERR_USAGE, "cannot specify -once flag with -exec");
     if (a->exec != NULL)
         return not_built("exec", e);
-    if (a->restore_first)
-        return not_built("restore-if-db-not-exists", e);
     return 0;
 }
 
@@ -112,6 +111,8 @@ run(const struct replicate_args *a, struct err *e)
 
     if (rc == 0)
         rc = load(a, &c, e);
+    for (size_t i = 0; rc == 0 && a->restore_first && i < c->n_dbs; i++)
+        c->dbs[i].restore_if_db_not_exists = true;
     if (rc == 0) {
         log_info("litestream", LF_STR("version", LITESTREAM_VERSION),
             LF_STR("level", c->logging.level));
@@ -123,7 +124,9 @@ run(const struct replicate_args *a, struct err *e)
         if (c->n_dbs == 0)
             log_error("no databases specified in configuration");
         options.config = c;
-        rc = supervisor_run(&options, e);
+        rc = restore_first(c, e);
+        if (rc == 0)
+            rc = supervisor_run(&options, e);
     }
     config_free(c);
     return rc;
@@ -155,7 +158,8 @@ cmd_replicate(int argc, char **argv, struct err *e)
             .doc = "With -once: delete what retention lets go." },
         { .name = "restore-if-db-not-exists",
             .type = FLAG_BOOL,
-            .value = &a.restore_first },
+            .value = &a.restore_first,
+            .doc = "Restore databases whose file is missing, then replicate." },
     };
     int used, status;
 

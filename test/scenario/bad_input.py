@@ -296,12 +296,6 @@ NOT_BUILT = {
         "line 2: dbs[@DIR@].dir: @DIR@",
         "folders of databases",
     ),
-    "restore at start": (
-        "dbs:\n  - path: @DB@\n    restore-if-db-not-exists: true\n"
-        "    replica: {path: @REPLICA@}\n",
-        "line 3: dbs[@DB@].restore-if-db-not-exists: true",
-        "restoring at start",
-    ),
     "s3": (one("{url: 's3://b/p'}"), replica(".url: s3://b/p"), "replicas of type s3"),
 }
 
