@@ -17,6 +17,7 @@
 #include "common/ltx/ltx_name.h"
 #include "config/url.h"
 #include "supervisor/commands/command.h"
+#include "workers/restore/follow.h"
 
 static const struct command_help help = {
     .about = "Restores a database from a replica.",
@@ -25,6 +26,7 @@ static const struct command_help help = {
 };
 
 #define PARALLELISM_MAX 64
+#define FOLLOW_INTERVAL_NS INT64_C(1000000000)
 
 struct restore_args {
     struct config_flags cf;
@@ -345,29 +347,41 @@ log_result(const char *output, const char *type, const struct restore_result *re
         LF_INT("size", res->bytes), LF_MS("duration", mono_since_ms(t0)));
 }
 
+/* Until a signal comes; what is there in the end is the result. */
 static int
-restore(const struct restore_args *a, const struct command_source *src,
+follow(const struct restore_args *a, const struct cfg_replica *replica,
+    const char *output, bool resumed, struct restore_result *res, struct err *e)
+{
+    struct follow_options options = { .replica = replica,
+        .output = output,
+        .interval_ms = (a->follow_interval_ns + 999999) / 1000000,
+        .parallelism = (unsigned)a->parallelism,
+        .resumed = resumed,
+        .cancel = &cancelled };
+
+    return follow_run(&options, &res->txid, e);
+}
+
+static int
+restore(const struct restore_args *a, const struct cfg_replica *replica,
     const char *output, struct err *e)
 {
-    struct restore_options options = { .target = a->target,
+    struct restore_options options = { .replica = replica,
+        .target = a->target,
         .output = output,
         .parallelism = (unsigned)a->parallelism,
         .force = a->force,
         .plan_only = a->dry_run,
         .check_bounds = true,
         .integrity = a->integrity,
-        .cancel = &cancelled };
+        .cancel = &cancelled,
+        .ltx_only = a->follow,
+        .finish = a->follow ? follow_prepare : NULL };
+    const char *type = cfg_replica_type_name(replica->type);
     struct mono t0 = mono_now();
     struct restore_result res;
-    const char *type;
-    int rc = choose_replica(a, src, &options.replica, e);
+    int rc = restore_run(&options, &res, e);
 
-    if (rc != 0)
-        return rc;
-    must(options.replica != NULL);
-    type = cfg_replica_type_name(options.replica->type);
-    listen_to_signals();
-    rc = restore_run(&options, &res, e);
     if (rc == ERR_NOT_FOUND && res.plan.n == 0 && res.v03.n == 0) {
         rc = nothing_found(a, &res, e);
     } else if (rc == 0 && a->dry_run) {
@@ -376,11 +390,54 @@ restore(const struct restore_args *a, const struct command_source *src,
         if (a->integrity != INTEGRITY_NONE)
             log_info("post-restore integrity check passed", LF_STR("replica", type));
         log_result(output, type, &res, t0);
-        if (a->json)
+        if (a->follow)
+            rc = follow(a, replica, output, false, &res, e);
+        if (rc == 0 && a->json)
             rc = print_result_json(a, output, type, &res, t0, e);
     }
     restore_result_deinit(&res);
     return rc;
+}
+
+static int
+resume(const struct restore_args *a, const struct cfg_replica *replica,
+    const char *output, struct err *e)
+{
+    struct restore_result res = { 0 };
+    struct mono t0 = mono_now();
+    int rc = follow(a, replica, output, true, &res, e);
+
+    if (rc == 0 && a->json)
+        rc = print_result_json(
+            a, output, cfg_replica_type_name(replica->type), &res, t0, e);
+    return rc;
+}
+
+/* A database that is there is followed on; an empty file is none. */
+static bool
+can_resume(const struct restore_args *a, const char *output)
+{
+    struct stat st;
+
+    return a->follow && !a->force && stat(output, &st) == 0 && S_ISREG(st.st_mode) &&
+           st.st_size > 0;
+}
+
+static int
+restore_or_resume(const struct restore_args *a, const struct command_source *src,
+    const char *output, struct err *e)
+{
+    const struct cfg_replica *replica;
+    bool resumes = can_resume(a, output);
+    int rc = resumes || a->dry_run ? 0 : output_check(output, a->force, e);
+
+    if (rc == 0)
+        rc = choose_replica(a, src, &replica, e);
+    if (rc != 0)
+        return rc;
+    must(replica != NULL);
+    listen_to_signals();
+    return resumes ? resume(a, replica, output, e) : restore(a, replica, output, e);
 }
 
 static int
@@ -402,10 +459,8 @@ run(struct restore_args *a, struct err *e)
     }
     if (rc == 0 && !a->dry_run && a->if_db_not_exists && stat(output, &st) == 0)
         log_info("database already exists, skipping", LF_STR("path", output));
-    else if (rc == 0 && !a->dry_run)
-        rc = output_check(output, a->force, e);
-    if (rc == 0 && !(a->if_db_not_exists && !a->dry_run && stat(output, &st) == 0))
-        rc = restore(a, &src, output, e);
+    else if (rc == 0)
+        rc = restore_or_resume(a, &src, output, e);
     command_source_close(&src);
     mem_free(db_path);
     return rc;
@@ -421,6 +476,21 @@ hint_output(const char *url, struct err *e)
     err_hint(
         e, "litestream restore -o /path/to/db %s", url_without_password(&scratch, url));
     arena_deinit(&scratch);
+}
+
+/* A follower goes on from the newest state. */
+static int
+check_follow(const struct restore_args *a, struct err *e)
+{
+    if (a->dry_run)
+        return err_set(e, ERR_USAGE, "cannot use -dry-run with -f");
+    if (a->by_txid && a->timestamp != NULL)
+        return err_set(e, ERR_USAGE, "cannot specify index & timestamp to restore");
+    if (a->by_txid)
+        return err_set(e, ERR_USAGE, "cannot use follow mode with -txid");
+    if (a->timestamp != NULL)
+        return err_set(e, ERR_USAGE, "cannot use follow mode with -timestamp");
+    return 0;
 }
 
 static int
@@ -444,10 +514,9 @@ check_arguments(struct restore_args *a, int argc, char **argv, int used, struct 
         a->parallelism = 1;
     if (a->parallelism > PARALLELISM_MAX)
         a->parallelism = PARALLELISM_MAX;
-    if (a->follow)
-        return err_set(e, ERR_UNSUPPORTED,
-            "-f: this build cannot follow a replica yet; restore without -f");
-    return 0;
+    if (a->follow_interval_ns <= 0)
+        a->follow_interval_ns = FOLLOW_INTERVAL_NS;
+    return a->follow ? check_follow(a, e) : 0;
 }
 
 int
@@ -506,10 +575,16 @@ cmd_restore(int argc, char **argv, struct err *e)
             .doc = "Of several replicas the one of this name or type; default: the one "
                    "that reaches furthest." },
         { .name = "v", .type = FLAG_BOOL, .value = &(bool){ false } },
-        { .name = "f", .type = FLAG_BOOL, .value = &a.follow },
+        { .name = "f",
+            .type = FLAG_BOOL,
+            .value = &a.follow,
+            .doc =
+                "Keep the database up to date with the replica, until a signal comes." },
         { .name = "follow-interval",
             .type = FLAG_DURATION,
-            .value = &a.follow_interval_ns },
+            .value = &a.follow_interval_ns,
+            .arg = "DURATION",
+            .doc = "Time between two looks at the replica with -f; default 1s." },
     };
     struct arena scratch;
     int used, status, rc;

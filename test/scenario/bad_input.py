@@ -442,9 +442,24 @@ ARGUMENTS = {
         "no matching backup files available",
         None,
     ),
-    "restore: follow": (
-        ["restore", "-f", "-o", NEW, URL],
-        "-f: this build cannot follow a replica yet; restore without -f",
+    "restore: follow to a TXID": (
+        ["restore", "-f", "-txid", "0000000000000001", "-o", NEW, URL],
+        "cannot use follow mode with -txid",
+        None,
+    ),
+    "restore: follow to a time": (
+        ["restore", "-f", "-timestamp", "2026-01-01T00:00:00Z", "-o", NEW, URL],
+        "cannot use follow mode with -timestamp",
+        None,
+    ),
+    "restore: follow and show": (
+        ["restore", "-f", "-dry-run", "-o", NEW, URL],
+        "cannot use -dry-run with -f",
+        None,
+    ),
+    "restore: follow an empty replica": (
+        ["restore", "-f", "-o", NEW, URL + "/empty"],
+        "no matching backup files available",
         None,
     ),
     "databases: too much": (["databases", "x"], "too many arguments", None),

@@ -60,8 +60,8 @@ apply_all(void *arg, struct fetch *fetch, const struct cancel *cancel, struct er
     return rc == 0 ? apply_finish(r->apply, e) : rc;
 }
 
-static int
-ltx_restore(struct session *s, const struct restore_plan *plan, unsigned parallelism,
+int
+restore_plan_run(struct session *s, const struct restore_plan *plan, unsigned parallelism,
     struct output *output, int64_t *size, struct err *e)
 {
     struct restoring r = { .n = plan->n };
@@ -86,8 +86,8 @@ ltx_restore(struct session *s, const struct restore_plan *plan, unsigned paralle
 /* --- what is restored -----------------------------------------------------------------
  */
 
-static int
-check_sizes(const struct restore_plan *plan, struct err *e)
+int
+restore_plan_check(const struct restore_plan *plan, struct err *e)
 {
     for (size_t i = 0; i < plan->n; i++) {
         const struct ltx_info *f = &plan->files[i];
@@ -123,7 +123,8 @@ look(struct session *s, const struct restore_options *o, struct found *f, struct
     for (int level = LTX_LEVEL_SNAPSHOT; rc == 0 && level >= 0; level--)
         rc = session_list(s, level, o->target.by_time, &f->ltx, e);
     /* With a TXID only to say that there is no such thing in them. */
-    if (rc == 0 && (!o->target.by_txid || restore_files_count(&f->ltx) == 0))
+    if (rc == 0 && !o->ltx_only &&
+        (!o->target.by_txid || restore_files_count(&f->ltx) == 0))
         rc = session_list_v03(s, &f->v03, e);
     return rc;
 }
@@ -162,7 +163,7 @@ plan_ltx(const struct restore_options *o, const struct found *f,
 
     if (rc != 0)
         return err_wrap(e, "cannot calc restore plan");
-    rc = check_sizes(&out->plan, e);
+    rc = restore_plan_check(&out->plan, e);
     if (rc != 0)
         return rc;
     if (out->plan.cut_short)
@@ -259,9 +260,11 @@ restore_into(struct session *s, const struct restore_options *o,
     if (out->v03.n > 0)
         rc = v03_restore(s, &out->v03, o->parallelism, output, &out->bytes, e);
     else
-        rc = ltx_restore(s, &out->plan, o->parallelism, output, &out->bytes, e);
+        rc = restore_plan_run(s, &out->plan, o->parallelism, output, &out->bytes, e);
     if (rc == 0 && cancel_asked(o->cancel))
         rc = err_set(e, ERR_CANCELLED, "cancelled");
+    if (rc == 0 && o->finish != NULL)
+        rc = o->finish(o->output, output_fd(output), out->txid, e);
     if (rc == 0)
         rc = output_publish(output, o->integrity, e);
     output_free(output);

@@ -22,6 +22,8 @@
 #include "workers/restore/plan.h"
 #include "workers/restore/v03_plan.h"
 
+struct session;
+
 struct restore_options {
     const struct cfg_replica *replica;
     struct restore_target target;
@@ -32,6 +34,11 @@ struct restore_options {
     bool check_bounds; /* a timestamp outside of what is covered is an error */
     enum restore_integrity integrity;
     const struct cancel *cancel; /* may be NULL; not looked at during the check */
+    bool ltx_only;               /* v0.3 backups are not looked at */
+
+    /* May change the new database, fd, before it is checked and put in place; NULL: none
+     */
+    int (*finish)(const char *output, int fd, uint64_t txid, struct err *e);
 };
 
 struct restore_result {
@@ -63,6 +70,16 @@ void restore_result_deinit(struct restore_result *r);
  */
 int restore_choose(const struct cfg_replica *const *replicas, size_t n,
     const struct restore_target *target, const struct cfg_replica **out, struct err *e);
+
+/* ERR_CORRUPT when a planned file is too short to be one. */
+int restore_plan_check(const struct restore_plan *plan, struct err *e);
+
+/*
+ * Writes what a plan leads to into an output that is not published; *size: bytes of the
+ * database.
+ */
+int restore_plan_run(struct session *s, const struct restore_plan *plan,
+    unsigned parallelism, struct output *output, int64_t *size, struct err *e);
 
 /*
  * Lists levels first..last of a replica in order; `entries` gets them level by level.

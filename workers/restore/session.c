@@ -15,7 +15,7 @@ struct fetching {
     struct job *job; /* NULL: it has ended */
     session_work_cb *work;
     void *arg;
-    bool done;
+    bool done, closed;
     int rc;
     struct err err;
 };
@@ -142,19 +142,34 @@ on_ltx_entries(void *arg, const struct ltx_info *infos, size_t n)
         s->rc = restore_files_add(s->files, &infos[i], s->e);
 }
 
+static int
+list_ltx(
+    struct session *s, struct drv_list req, struct restore_files *files, struct err *e)
+{
+    req.entries = on_ltx_entries;
+    req.done = on_listed;
+    req.arg = s;
+    prepare(s, e);
+    s->files = files;
+    return wait_list(s, drv_list(s->drv, &req, e), e);
+}
+
 int
 session_list(struct session *s, int level, bool exact_times, struct restore_files *files,
     struct err *e)
 {
-    struct drv_list req = { .level = level,
-        .exact_times = exact_times,
-        .entries = on_ltx_entries,
-        .done = on_listed,
-        .arg = s };
+    struct drv_list req = { .level = level, .exact_times = exact_times };
 
-    prepare(s, e);
-    s->files = files;
-    return wait_list(s, drv_list(s->drv, &req, e), e);
+    return list_ltx(s, req, files, e);
+}
+
+int
+session_list_from(struct session *s, int level, uint64_t seek,
+    struct restore_files *files, struct err *e)
+{
+    struct drv_list req = { .level = level, .seek = seek };
+
+    return list_ltx(s, req, files, e);
 }
 
 struct v03_listing {
@@ -335,12 +350,11 @@ on_work_done(void *arg)
 }
 
 static void
-on_drv_closed(void *arg)
+on_fetch_closed(void *arg)
 {
     struct fetching *f = arg;
 
-    if (f->fetch != NULL)
-        fetch_close(f->fetch, NULL, NULL);
+    f->closed = true;
 }
 
 int
@@ -360,9 +374,10 @@ session_fetch(struct session *s, const struct fetch_files *files, unsigned paral
         s->fetching = NULL;
     }
     /* What is under way comes to its end before its buffers go. */
-    drv_close(s->drv, on_drv_closed, &f);
-    s->drv = NULL;
-    uv_run(&s->loop, UV_RUN_DEFAULT);
+    if (f.fetch != NULL) {
+        fetch_close(f.fetch, on_fetch_closed, &f);
+        wait_for(s, &f.closed);
+    }
     if (rc == 0 && f.rc != 0) {
         *e = f.err;
         rc = f.rc;

@@ -26,6 +26,10 @@ void session_close(struct session *s); /* NULL is fine */
 int session_list(struct session *s, int level, bool exact_times,
     struct restore_files *files, struct err *e);
 
+/* Only those with min_txid >= seek. */
+int session_list_from(struct session *s, int level, uint64_t seek,
+    struct restore_files *files, struct err *e);
+
 /* Adds all v0.3 objects; none when the driver cannot read them. */
 int session_list_v03(struct session *s, struct v03_files *files, struct err *e);
 
@@ -36,8 +40,7 @@ struct fetch_files session_v03_files(const struct v03_object *objects, size_t n)
 typedef int session_work_cb(
     void *arg, struct fetch *f, const struct cancel *cancel, struct err *e);
 
-/* Fetches while `work` reads. The last thing a session does: the driver is closed then.
- */
+/* Fetches while `work` reads. */
 int session_fetch(struct session *s, const struct fetch_files *files,
     unsigned parallelism, session_work_cb *work, void *arg, struct err *e);
 
