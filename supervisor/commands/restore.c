@@ -427,7 +427,7 @@ static int
 restore_or_resume(const struct restore_args *a, const struct command_source *src,
     const char *output, struct err *e)
 {
-    const struct cfg_replica *replica;
+    const struct cfg_replica *replica = NULL;
     bool resumes = can_resume(a, output);
     int rc = resumes || a->dry_run ? 0 : output_check(output, a->force, e);
 
