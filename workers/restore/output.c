@@ -226,8 +226,6 @@ replace(struct output *o, struct err *e)
         rc = sys_publish(o->tmp, o->path, e);
     in_place = fstat(o->fd, &mine) == 0 && stat(o->path, &there) == 0 &&
                mine.st_dev == there.st_dev && mine.st_ino == there.st_ino;
-    if (in_place)
-        o->made = false;
     end_aside(o, !in_place);
     return rc;
 }
@@ -256,9 +254,7 @@ output_publish(struct output *o, enum restore_integrity mode, struct err *e)
     if (rc != 0)
         return err_wrap(e, "post-restore integrity check");
     rc = o->force ? replace(o, e) : put_new(o, e);
-    if (rc == 0)
-        o->made = false;
-    else if (rc != ERR_EXISTS)
+    if (rc != 0 && rc != ERR_EXISTS)
         err_wrap(e, "sync restore output dir");
     return rc;
 }
@@ -270,7 +266,7 @@ output_free(struct output *o)
 
     if (o == NULL)
         return;
-    if (o->made) {
+    if (o->made && still_named(o)) { /* once in place, P.tmp may be another restore's */
         sys_remove(o->tmp, &ignored);
         remove_sidecars(o->tmp, &ignored);
     }

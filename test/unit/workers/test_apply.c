@@ -145,6 +145,138 @@ Test(apply, newest_first_is_the_same_as_oldest_first)
     }
 }
 
+/* The model by the book: every file decoded in full, the oldest first. */
+static void
+assert_equal_oldest_first(struct history *h)
+{
+    struct image im = { 0 };
+    struct err e;
+
+    for (size_t i = 1; i <= h->n; i++)
+        cr_assert_eq(
+            image_apply(&im, h->file[i].p, h->file[i].n, 0, &e), 0, "%s", e.text);
+    cr_assert(image_equals(&h->now, im.pages, (size_t)im.page_size * im.commit));
+    image_free(&im);
+}
+
+/* Pages so large that runs of them are written in several pieces. */
+Test(apply, runs_of_any_length_are_written_whole)
+{
+    for (uint64_t seed = 1; seed <= 24; seed++) {
+        uint64_t dice = seed;
+        struct history h;
+        struct apply *a;
+        struct err e;
+        size_t n_read;
+        int fd = new_output();
+
+        begin(&h, 16384u << seed % 3, 1 + noise(&dice) % MAX_PAGES, seed);
+        for (unsigned more = noise(&dice) % 5; more > 0; more--)
+            change(&h, 1 + noise(&dice) % MAX_PAGES, 1 + noise(&dice) % 4);
+        a = apply_new(fd);
+        cr_assert_eq(apply_all(a, &h, &n_read, &e), 0, "seed %d: %s", (int)seed, e.text);
+        assert_equal(&h);
+        assert_equal_oldest_first(&h);
+        apply_free(a);
+        close(fd);
+        end(&h);
+    }
+}
+
+/* Shrunk below a page and grown over it again: what it held before must not come back. */
+Test(apply, a_page_that_was_cut_off_does_not_come_back)
+{
+    const uint32_t four[] = { 4 }, grown[] = { 7, 8, 9, 10, 11, 12 };
+    struct history h;
+    struct apply *a = apply_new(new_output());
+    struct err e;
+    size_t n_read;
+
+    begin(&h, 512, 12, 3);
+    image_resize(&h.now, 512, 6);
+    add_file(&h, 6, four, 1);
+    image_resize(&h.now, 512, 12);
+    add_file(&h, 12, grown, 6);
+    image_resize(&h.now, 512, 9);
+    add_file(&h, 9, four, 1);
+    cr_assert_eq(apply_all(a, &h, &n_read, &e), 0, "%s", e.text);
+    cr_expect_eq(n_read, 4);
+    assert_equal(&h);
+    assert_equal_oldest_first(&h);
+    apply_free(a);
+    end(&h);
+}
+
+/* --- the lock page --------------------------------------------------------------------
+ */
+
+#define LOCK_PGNO 16385 /* with pages of 64 KiB: the byte at 1 GiB */
+#define BIG_PAGE ((size_t)65536)
+
+static int64_t n_dropped;
+static bool lock_written;
+
+/* Keeps what matters of a write of 1 GiB of zeros: how much, and where. */
+static ssize_t
+dropping_pwrite(int fd, const void *buf, size_t n, off_t off)
+{
+    int64_t lock_off = (LOCK_PGNO - 1) * (int64_t)BIG_PAGE;
+
+    (void)fd;
+    (void)buf;
+    n_dropped += (int64_t)n;
+    if (off < lock_off + (int64_t)BIG_PAGE && off + (int64_t)n > lock_off)
+        lock_written = true;
+    return (ssize_t)n;
+}
+
+/* A whole database of 1 GiB and one page, which leaves out the lock page. */
+static struct bytes
+big_snapshot(void)
+{
+    struct ltx_header head = header_of(BIG_PAGE, LOCK_PGNO + 1, 1, 1);
+    uint8_t *page = calloc(1, BIG_PAGE);
+    struct bytes b = { 0 };
+    struct ltx_encoder *enc;
+    struct err e;
+
+    cr_assert_eq(ltx_encoder_open(&head, bytes_sink(&b), NULL, &enc, &e), 0);
+    for (uint32_t pgno = 1; pgno <= LOCK_PGNO + 1; pgno++)
+        if (pgno != LOCK_PGNO)
+            cr_assert_eq(ltx_encoder_page(enc, pgno, page, &e), 0, "%s", e.text);
+    cr_assert_eq(ltx_encoder_close(enc, 0, NULL, &e), 0, "%s", e.text);
+    ltx_encoder_free(enc);
+    free(page);
+    return b;
+}
+
+Test(apply, the_lock_page_is_in_no_file_and_not_missed, .timeout = 120)
+{
+    struct sys_ops dropping = sys_posix;
+    struct bytes file = big_snapshot();
+    struct ltx_info info = { .min_txid = 1, .max_txid = 1, .size = (int64_t)file.n };
+    struct reader r = { file.p, file.n, 0, 0 };
+    int fd = new_output();
+    struct apply *a = apply_new(fd);
+    struct err e;
+
+    dropping.pwrite = dropping_pwrite;
+    sys = &dropping;
+    cr_assert_eq(apply_file(a, reader_source(&r), &info, NULL, &e), 0, "%s", e.text);
+    sys = &sys_posix;
+    cr_expect(apply_complete(a));
+    cr_assert_eq(apply_finish(a, &e), 0, "%s", e.text);
+    cr_expect_eq(n_dropped, LOCK_PGNO * (int64_t)BIG_PAGE);
+    cr_expect_not(lock_written);
+    cr_expect_eq(lseek(fd, 0, SEEK_END), (LOCK_PGNO + 1) * (off_t)BIG_PAGE);
+    apply_free(a);
+    close(fd);
+    bytes_free(&file);
+}
+
+/* --- what does not fit ----------------------------------------------------------------
+ */
+
 Test(apply, files_that_are_not_needed_are_not_read)
 {
     int fd = new_output();
@@ -232,6 +364,52 @@ Test(apply, damage_is_seen_wherever_it_is)
         close(fd);
     }
     end(&h);
+}
+
+Test(apply, a_file_that_ends_anywhere_is_damaged)
+{
+    struct history h;
+    size_t whole;
+
+    begin(&h, 512, 6, 7);
+    whole = h.file[1].n;
+    for (size_t n = 0; n < whole; n += 17) {
+        int fd = new_output();
+        struct apply *a = apply_new(fd);
+        struct err e;
+
+        h.file[1].n = n;
+        cr_expect_eq(apply_one(a, &h, 1, &e), ERR_CORRUPT, "%zu bytes", n);
+        apply_free(a);
+        close(fd);
+    }
+    h.file[1].n = whole;
+    end(&h);
+}
+
+/* The pages are all there after the newest: damage behind them counts all the same. */
+Test(apply, the_last_byte_of_a_file_that_is_read_is_checked)
+{
+    struct apply *a = apply_new(new_output());
+    struct history h;
+    struct err e;
+
+    begin(&h, 512, 6, 7);
+    h.file[1].p[h.file[1].n - 1] ^= 1;
+    cr_expect_eq(apply_one(a, &h, 1, &e), ERR_CORRUPT, "%s", e.text);
+    apply_free(a);
+    end(&h);
+}
+
+Test(apply, nothing_applied_is_not_a_database)
+{
+    struct apply *a = apply_new(new_output());
+    struct err e;
+
+    cr_expect_not(apply_complete(a));
+    cr_expect_eq(apply_finish(a, &e), ERR_CORRUPT);
+    apply_free(a);
+    apply_free(NULL);
 }
 
 Test(apply, a_cancel_ends_it)
