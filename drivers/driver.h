@@ -73,6 +73,13 @@ struct drv_get {
 /*
  * After success the whole file is readable under its name and durable, before nothing is.
  * So is the one that an ERR_EXISTS is about. ERR_BUSY: somebody else is writing it.
+ *
+ * What `exclusive` asks for is one step of the store, never a look and then a write that
+ * replaces: the finished temporary file is linked to its name (file), the request carries
+ * If-None-Match: * (s3, abs, webdav), ifGenerationMatch=0 (gs), x-oss-forbid-overwrite
+ * (oss), a message subject that must be new (nats), or a rename that does not replace
+ * (sftp). A server that does not honour it gets a look before the write and a comparison
+ * after it, which finds another writer too late to spare its file but not unseen.
  */
 struct drv_put {
     int level;

@@ -280,7 +280,7 @@ start(struct watched *w, int i, char mode, int seconds, char **paths)
     w->delay_ns = calloc(MAX_PENDING, sizeof(w->delay_ns[0]));
     w->inotify = inotify_init1(IN_CLOEXEC);
     if (w->pending == NULL || w->delay_ns == NULL || w->inotify < 0 ||
-        inotify_add_watch(w->inotify, w->folder, IN_MOVED_TO) < 0)
+        inotify_add_watch(w->inotify, w->folder, IN_MOVED_TO | IN_CREATE) < 0)
         fail(w->folder, "cannot be watched");
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->changed, NULL);

@@ -68,8 +68,8 @@ verify(struct compactor *c)
 }
 
 /*
- * What is damaged or does not fit together cannot be merged, now or later: a snapshot
- * takes its place, and the level goes on behind it.
+ * What is damaged, gone or does not fit together cannot be merged, now or later: a
+ * snapshot takes its place, and the level goes on behind it.
  */
 static void
 step_over(struct compactor *c, const struct err *e)
@@ -96,7 +96,7 @@ on_merged(void *arg, const struct ltx_info *info, const struct err *e)
 
     c->merge = NULL;
     if (e != NULL) {
-        if (e->code == ERR_CORRUPT)
+        if (e->code == ERR_CORRUPT || e->code == ERR_NOT_FOUND) /* an input is gone */
             step_over(c, e);
         else
             compactor_ended(c, e);

@@ -38,7 +38,8 @@ struct merge_options {
 
     /*
      * From the loop, once; one of the two is not NULL. ERR_CORRUPT: an input is damaged,
-     * or the inputs have different page sizes.
+     * or the inputs have different page sizes. ERR_NOT_FOUND: an input is on neither
+     * side.
      */
     void (*done)(void *arg, const struct ltx_info *written, const struct err *e);
     void *arg;

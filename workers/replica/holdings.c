@@ -132,16 +132,20 @@ holdings_add(struct holdings *h, const struct ltx_info *info)
 static void
 shrink(struct holdings *h)
 {
+    size_t cap = h->cap_l0;
+
     if (h->n_l0 == 0) {
         mem_free(h->l0);
         h->l0 = NULL;
         h->cap_l0 = 0;
         return;
     }
-    if (h->cap_l0 <= CAP_MIN || h->n_l0 > h->cap_l0 / 4)
+    while (cap > CAP_MIN && h->n_l0 <= cap / 4)
+        cap /= 2;
+    if (cap == h->cap_l0)
         return;
-    h->cap_l0 /= 2;
-    h->l0 = mem_resize(h->l0, h->cap_l0 * sizeof(h->l0[0]));
+    h->cap_l0 = cap;
+    h->l0 = mem_resize(h->l0, cap * sizeof(h->l0[0]));
 }
 
 /* At its place it is marked in gone; else it may be one that found no room. */

@@ -255,6 +255,9 @@ replica_set_target(struct replica *r, uint64_t txid)
     bool in_round = is_busy(r) && r->known;
 
     r->started = true;
+    if (!r->has_target)
+        r->first_target = txid;
+    r->has_target = true;
     if (txid > r->target) {
         r->target = txid;
         if (!in_round) /* else it joins the round */
@@ -291,7 +294,8 @@ replica_release(struct replica *r, uint64_t target)
     if (r->stopped || r->needs_snapshot)
         r->err.code = ERR_OK;
     r->held = r->stopped = r->needs_snapshot = false;
-    r->target = target;
+    r->target = r->first_target = target;
+    r->has_target = true;
     replica_step(r);
 }
 
@@ -489,5 +493,7 @@ replica_needs_snapshot(const struct replica *r)
 uint64_t
 replica_pending_files(const struct replica *r)
 {
-    return r->known && r->target > r->txid ? r->target - r->txid : 0;
+    uint64_t from = r->known ? r->txid : r->first_target;
+
+    return r->target > from ? r->target - from : 0;
 }

@@ -2,7 +2,10 @@
  * replica - one destination of a database: position, upload queue, back-off, errors.
  *
  *     UNKNOWN --list all levels--> READY --upload rpos+1--> READY ... in sync
- *        ^  '--error: back-off-'     '--error: back-off--'
+ *        ^  '--error: back-off-'    | | '--error: back-off--'
+ *                                   | '--local file gone--> NEEDS SNAPSHOT --took-->
+ * READY
+ *                                   '--another file is there--> STOPPED
  *
  * L0 files go up strictly in TXID order, one at a time, and only after they are durable
  * locally. The first one after a quiet interval goes at once, then one round per
@@ -95,12 +98,16 @@ void replica_took(struct replica *r, const struct ltx_info *info);
 void replica_removed(struct replica *r, const struct ltx_info *files, size_t n);
 
 /*
- * The next file to go up is not there locally any more: nothing goes up until a snapshot
- * holds its TXID (replica_took), or the file is back and there is a push.
+ * The next file to go up is not there locally any more, or was damaged and is put aside
+ * now: nothing goes up until a snapshot holds its TXID (replica_took), or the file is
+ * back and there is a push.
  */
 bool replica_needs_snapshot(const struct replica *r);
 
-/* Local files that are not there yet; 0: none, or the position is not known. */
+/*
+ * Local files that are not there yet; as long as the position is not known, those that
+ * were made since the start.
+ */
 uint64_t replica_pending_files(const struct replica *r);
 
 /* Held with a reason: no attempt leads anywhere. */

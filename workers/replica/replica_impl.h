@@ -22,6 +22,8 @@ struct replica {
 
     bool started;
     uint64_t target; /* newest local file */
+    bool has_target;
+    uint64_t first_target; /* the newest one when this life began */
     bool known;
     int n_listed; /* levels, from the snapshots down, while not known */
     uint64_t listed_max;

@@ -6,6 +6,7 @@
 #include "common/base/path.h"
 #include "common/ltx/ltx_name.h"
 #include "workers/replica/replica_impl.h"
+#include "workers/sync/meta.h"
 
 /* In an LTX file. */
 #define HEADER_TIMESTAMP_OFF 32
@@ -186,6 +187,60 @@ open_local(struct replica *r, uint64_t txid, struct err *e)
     return 0;
 }
 
+/* ERR_CORRUPT: the open file is not the one that its name says. */
+static int
+check_header(const struct replica *r, uint64_t txid, struct err *e)
+{
+    uint8_t raw[LTX_HEADER_SIZE];
+    struct ltx_header h;
+    int rc;
+
+    if (r->fd_size < LTX_MIN_FILE_SIZE)
+        return err_set(
+            e, ERR_CORRUPT, "%lld bytes are no whole ltx file", (long long)r->fd_size);
+    rc = sys_pread_all(r->fd, raw, sizeof(raw), 0, e);
+    if (rc == 0)
+        rc = ltx_header_decode(raw, &h, e);
+    if (rc == 0 && (h.min_txid != txid || h.max_txid != txid))
+        rc = err_set(e, ERR_CORRUPT, "its header names transactions %016llx-%016llx",
+            (unsigned long long)h.min_txid, (unsigned long long)h.max_txid);
+    return rc;
+}
+
+/*
+ * It is worth nothing at the destination, and no attempt would make it better. Ends with
+ * ERR_NOT_FOUND, unless it could not be moved.
+ */
+static int
+put_aside(const struct replica *r, uint64_t txid, struct err *e)
+{
+    struct err failure;
+    char *path = local_path(r, txid);
+
+    log_warn("damaged ltx file put aside", LF_STR("path", path), LF_ERR(e));
+    err_wrap(e, "%s is damaged", path);
+    e->code = ERR_NOT_FOUND;
+    if (meta_set_aside(path, &failure) != 0)
+        *e = failure;
+    mem_free(path);
+    return err_code(e);
+}
+
+/* ERR_NOT_FOUND: it is gone, or was not worth keeping. */
+static int
+open_intact(struct replica *r, uint64_t txid, struct err *e)
+{
+    int rc = open_local(r, txid, e);
+
+    if (rc != 0)
+        return rc;
+    rc = check_header(r, txid, e);
+    if (rc == 0)
+        return 0;
+    sys_close(&r->fd);
+    return rc == ERR_CORRUPT ? put_aside(r, txid, e) : rc;
+}
+
 void
 replica_upload(struct replica *r)
 {
@@ -197,7 +252,7 @@ replica_upload(struct replica *r)
         .done = on_uploaded,
         .arg = r };
     struct err e;
-    int rc = open_local(r, r->txid + 1, &e);
+    int rc = open_intact(r, r->txid + 1, &e);
 
     if (rc == ERR_NOT_FOUND) {
         err_wrap(&e, "a snapshot is needed: open ltx file");

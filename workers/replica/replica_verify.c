@@ -3,6 +3,7 @@
  * not tell: a machine that was set back, or a copy of it, has used them up for other
  * content.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -30,7 +31,9 @@ read_local(struct replica *r, const struct ltx_info *info, int64_t *size, struct
     mem_free(path);
     if (rc != 0)
         return rc;
-    if (fstat(fd, &st) != 0 || st.st_size < LTX_MIN_FILE_SIZE)
+    if (fstat(fd, &st) != 0)
+        rc = err_errno(e, errno, "stat %s", name);
+    else if (st.st_size < LTX_MIN_FILE_SIZE)
         rc = err_set(e, ERR_CORRUPT, "%s is too short", name);
     if (rc == 0)
         rc = sys_pread_all(
@@ -40,19 +43,26 @@ read_local(struct replica *r, const struct ltx_info *info, int64_t *size, struct
     return rc;
 }
 
+/* It cannot be told now: everything is listed again. */
+static void
+give_up(struct replica *r, const struct err *why)
+{
+    struct err e = *why;
+
+    err_wrap(&e, "find replica position");
+    r->n_listed = 0;
+    replica_failed(r, &e);
+}
+
+/* A file that is gone since it was listed says nothing about the history. */
 static void
 on_trailer(void *arg, const struct drv_result *res)
 {
     struct replica *r = arg;
-    struct err e;
 
     r->op = NULL;
-    if (res->err != NULL && res->err->code != ERR_NOT_FOUND &&
-        res->err->code != ERR_RANGE) {
-        e = *res->err;
-        err_wrap(&e, "find replica position");
-        r->n_listed = 0;
-        replica_failed(r, &e);
+    if (res->err != NULL && res->err->code != ERR_RANGE) {
+        give_up(r, res->err);
         return;
     }
     r->foreign = res->err != NULL || res->size != LTX_TRAILER_SIZE ||
@@ -74,10 +84,15 @@ ask(struct replica *r, const struct ltx_info *info)
     struct err e;
 
     r->op = drv_get(r->drv, &req, &e);
-    if (r->op == NULL) {
-        r->n_listed = 0;
-        replica_failed(r, &e);
-    }
+    if (r->op == NULL)
+        give_up(r, &e);
+}
+
+/* There is none of that name, or a damaged one: an older one has to tell. */
+static bool
+is_no_witness(int rc)
+{
+    return rc == ERR_NOT_FOUND || rc == ERR_CORRUPT;
 }
 
 void
@@ -91,9 +106,17 @@ replica_verify(struct replica *r)
         const struct ltx_info *info = &l0[--n];
         int64_t size;
         struct err e;
+        int rc;
 
-        if (info->min_txid != info->max_txid || read_local(r, info, &size, &e) != 0)
+        if (info->min_txid != info->max_txid)
             continue;
+        rc = read_local(r, info, &size, &e);
+        if (is_no_witness(rc))
+            continue;
+        if (rc != 0) {
+            give_up(r, &e);
+            return;
+        }
         if (size == info->size) {
             ask(r, info);
             return;

@@ -332,10 +332,14 @@ rig_try(unsigned i)
 static void
 fill(uint8_t *bytes, uint64_t txid, unsigned variant)
 {
+    struct ltx_header h = { .flags = LTX_FLAG_NO_CHECKSUM,
+        .page_size = 4096,
+        .commit = 1,
+        .min_txid = txid,
+        .max_txid = txid };
     uint32_t state = (uint32_t)txid * 31 + variant;
 
-    memset(bytes, 0, LTX_HEADER_SIZE);
-    memcpy(bytes, "LTX1", 4);
+    ltx_header_encode(&h, bytes);
     for (size_t i = LTX_HEADER_SIZE; i < RIG_FILE_SIZE; i++) {
         state = state * 1664525u + 1013904223u;
         bytes[i] = (uint8_t)(state >> 24);

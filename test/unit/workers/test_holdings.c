@@ -1,4 +1,7 @@
 /* What a destination is known to hold. */
+#include <malloc.h>
+#include <stdint.h>
+
 #include <criterion/criterion.h>
 
 #include "workers/replica/holdings.h"
@@ -191,4 +194,23 @@ Test(holdings, clear_forgets_everything)
     expect_newest(0, 0, 0);
     expect_newest(9, 0, 0);
     cr_expect_not(holdings_l0_cut(h));
+}
+
+/* A worker that has come to rest keeps nothing of a backlog. */
+Test(holdings, memory_is_given_back_in_one_go)
+{
+    static struct ltx_info files[40000];
+    const struct ltx_info *l0;
+    size_t n;
+
+    for (size_t i = 0; i < 40000; i++) {
+        files[i] = file_of(0, i + 1, i + 1);
+        holdings_add(h, &files[i]);
+    }
+    holdings_removed(h, files, 39990);
+    expect_l0(39991, 40000);
+    l0 = holdings_l0(h, &n);
+    cr_expect_leq(malloc_usable_size((void *)(uintptr_t)l0), 16384);
+    add(0, 40001, 40001);
+    expect_l0(39991, 40001);
 }

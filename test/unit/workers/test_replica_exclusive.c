@@ -383,6 +383,9 @@ Test(replica_exclusive, closed_while_it_compares_it_ends_with_that)
 {
     static struct sys_ops hanging;
     static uint8_t big[500000];
+    struct ltx_header h = {
+        .page_size = 4096, .commit = 1, .min_txid = 1, .max_txid = 1
+    };
     char local[4096];
 
     rig_start();
@@ -391,6 +394,7 @@ Test(replica_exclusive, closed_while_it_compares_it_ends_with_that)
     hanging.open = hang_on_get;
     snprintf(
         local, sizeof(local), "%s/0000000000000001-0000000000000001.ltx", rig.l0_dir);
+    ltx_header_encode(&h, big);
     tmp_write(local, big, sizeof(big));
     replica_set_target(first(), 0);
     cr_assert(rig_until(is_known, SOON_MS));
