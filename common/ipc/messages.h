@@ -53,6 +53,25 @@ struct msg_wal_event {
     uint32_t failed; /* 1: it could not be set: poll */
 };
 
+/* A snapshot of the newest position now, on every replica. Answered when all are there.
+ */
+struct msg_snapshot {
+    uint64_t reserved;
+};
+
+enum msg_checkpoint_mode {
+    MSG_CHECKPOINT_PASSIVE = 1, /* what can be copied without waiting */
+    MSG_CHECKPOINT_FULL,        /* all of the WAL */
+    MSG_CHECKPOINT_RESTART,     /* and the next writer begins it anew */
+    MSG_CHECKPOINT_TRUNCATE,    /* and it is cut to nothing */
+};
+
+/* A checkpoint now. Answered with its result; not complete is no error when PASSIVE. */
+struct msg_checkpoint {
+    uint32_t mode; /* enum msg_checkpoint_mode */
+    uint32_t reserved;
+};
+
 /* The database is open and the first sync is done. */
 struct msg_ready {
     uint64_t txid;
@@ -61,7 +80,7 @@ struct msg_ready {
 /* Answer to a request: code 0 or enum err_code with its words. */
 struct msg_done {
     int32_t code;
-    uint32_t reserved;
+    uint32_t complete;        /* CHECKPOINT: 1: the whole WAL is in the database */
     uint64_t txid;            /* local position */
     uint64_t replicated_txid; /* lowest over the replicas */
     char text[MSG_TEXT_MAX];  /* NUL-terminated */
@@ -96,6 +115,8 @@ struct msg {
         struct msg_stop stop;
         struct msg_log_level log_level;
         struct msg_wal_event wal_event;
+        struct msg_snapshot snapshot;
+        struct msg_checkpoint checkpoint;
         struct msg_ready ready;
         struct msg_done done;
         struct msg_watch watch;
