@@ -39,11 +39,23 @@ hub_disarm(struct hub_watch *w)
         uv_fs_event_stop(&w->handle);
 }
 
-void
-hub_close(struct hub_watch *w)
+static void
+on_closed(uv_handle_t *h)
 {
-    if (w->open && !uv_is_closing((uv_handle_t *)&w->handle))
-        uv_close((uv_handle_t *)&w->handle, NULL);
+    struct hub_watch *w = container_of(h, struct hub_watch, handle);
+
+    if (w->closed != NULL)
+        w->closed(w);
+}
+
+bool
+hub_close(struct hub_watch *w, void (*closed)(struct hub_watch *w))
+{
+    if (!w->open)
+        return false;
+    w->closed = closed;
+    uv_close((uv_handle_t *)&w->handle, on_closed);
+    return true;
 }
 
 unsigned

@@ -68,9 +68,8 @@ set_up(void)
 static void
 clean_up(void)
 {
-    hub_close(&t.a);
-    hub_close(&t.a);
-    hub_close(&t.b);
+    hub_close(&t.a, NULL);
+    hub_close(&t.b, NULL);
     uv_close((uv_handle_t *)&t.limit, NULL);
     uv_run(&t.loop, UV_RUN_DEFAULT);
     cr_expect_eq(uv_loop_close(&t.loop), 0, "a handle is left");

@@ -1,7 +1,7 @@
 /*
  * The supervisor with workers of our own making: what it does about lives, deaths and
  * words of theirs. worker_main() of this file stands in for the real one; each database's
- * path names what its worker does.
+ * path names what its worker does (up to a #).
  */
 #include <dirent.h>
 #include <errno.h>
@@ -380,7 +380,8 @@ worker_main(const struct worker_start *start)
     board->db[l.i].n_wrong_signals += wrong_signals();
     name = name != NULL ? name + 1 : start->db->path;
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-        if (strcmp(name, kinds[i].name) == 0)
+        if (strlen(kinds[i].name) == strcspn(name, "#") &&
+            strncmp(name, kinds[i].name, strcspn(name, "#")) == 0)
             return kinds[i].live(&l);
     return 99;
 }
@@ -457,9 +458,9 @@ Test(supervisor, the_budget_of_watches_is_kept_over_lives)
 {
     struct err e = ERR_NONE;
 
-    add("cut-off");
-    add("cut-off");
-    add("cut-off");
+    add("cut-off#1");
+    add("cut-off#2");
+    add("cut-off#3");
     add("last");
     cr_expect_eq(run(&e), 0, "%s", e.text);
     cr_expect_eq(board->db[0].own_watch, 2, "both lives");
@@ -497,9 +498,9 @@ Test(supervisor, a_bad_answer_to_the_stop_is_told_at_the_end)
 {
     struct err e = ERR_NONE;
 
-    add("failing-stop");
+    add("failing-stop#1");
     add("well");
-    add("failing-stop");
+    add("failing-stop#2");
     add("last");
     cr_expect_eq(run(&e), ERR_TIMEOUT);
     cr_expect_not_null(strstr(e.text, "of 2 databases"), "%s", e.text);
