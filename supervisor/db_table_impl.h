@@ -17,7 +17,7 @@
 
 #define STOP_REQUEST 1 /* the id of STOP; those of other requests are above */
 #define FIRST_REQUEST 2
-#define LAST_REQUEST 0xfffe /* the worker has one above for itself */
+#define LAST_REQUEST 0xff00 /* the worker has some above for itself */
 
 /* A key of the trees; `text` is owned by whom it is in. */
 struct db_key {

@@ -268,7 +268,8 @@ schedule(struct worker *w)
     if (w->state == WS_STOPPING)
         wait = worker_stop_due_ms(w);
     else if (w->state == WS_RUNNING)
-        wait = sooner(worker_due_ms(w), worker_compact_due_ms(w));
+        wait = sooner(
+            sooner(worker_due_ms(w), worker_compact_due_ms(w)), worker_ask_due_ms(w));
     else
         wait = sooner(until(w->retry_at), until(w->again_at));
     uv_timer_stop(&w->timer);
@@ -290,6 +291,7 @@ do_what_is_due(struct worker *w)
     if (!engine_busy(w->eng)) {
         if (w->state == WS_STARTING || w->state == WS_WAITING)
             try_open(w);
+        worker_ask_run(w);
         if (w->state == WS_RUNNING)
             worker_run(w);
         if (w->state == WS_RUNNING && !w->reopen_wanted)
@@ -331,6 +333,10 @@ on_message(void *arg, const struct msg *m)
     switch (m->head.id) {
     case MSG_SYNC:
         worker_add_request(w, m);
+        break;
+    case MSG_SNAPSHOT:
+    case MSG_CHECKPOINT:
+        worker_add_ask(w, m);
         break;
     case MSG_STOP:
         worker_stop_begin(w, m);

@@ -19,6 +19,7 @@
 #include "workers/worker.h"
 
 #define WORKER_MAX_REQUESTS 16
+#define WORKER_MAX_ASKS 4
 
 /* A SYNC that is not answered yet. */
 struct sync_request {
@@ -58,7 +59,19 @@ enum once_step {
     ONCE_OVER
 };
 
-#define ONCE_REQUEST UINT16_MAX /* answered here, not through the channel */
+/* Ids of syncs that are answered here, not through the channel. */
+#define ONCE_REQUEST UINT16_MAX
+#define ASK_REQUEST (UINT16_MAX - 1)
+
+/* A snapshot or checkpoint that is not answered yet; see worker_ask.c. */
+struct heavy_ask {
+    uint16_t id;
+    bool snapshot; /* else a checkpoint */
+    uint32_t mode; /* of the checkpoint */
+    struct mono since;
+};
+
+enum ask_step { ASK_NONE, ASK_SYNC, ASK_TASKS, ASK_TASK };
 
 struct worker {
     const struct worker_start *start;
@@ -102,6 +115,13 @@ struct worker {
         enum once_step step;
         unsigned task;
     } once;
+    struct {
+        struct heavy_ask queue[WORKER_MAX_ASKS]; /* the first is under way */
+        unsigned n;
+        enum ask_step step;
+        unsigned replica;     /* whose snapshot is next */
+        struct mono again_at; /* 0: nothing is tried again */
+    } ask;
     struct slot_data view;
 };
 
@@ -126,6 +146,8 @@ void worker_sync_failed(struct worker *w, const struct err *e);
 void worker_took_report(struct worker *w, const struct engine_report *rep);
 void worker_add_request(struct worker *w, const struct msg *m);
 void worker_answer(struct worker *w, uint16_t request, const struct err *e);
+void worker_fill_done(struct worker *w, struct msg_done *done, const struct err *e);
+int worker_checkpoint(struct worker *w, struct engine_checkpoint *out, struct err *e);
 void worker_fail_requests(struct worker *w, const struct err *e);
 int64_t worker_due_ms(
     const struct worker *w); /* RUNNING: until the next thing; -1: none */
@@ -140,6 +162,13 @@ void worker_stop_compacting(
 void worker_resume_compacting(struct worker *w);
 void worker_compact(struct worker *w); /* starts what is due */
 int64_t worker_compact_due_ms(const struct worker *w);
+
+/* worker_ask.c */
+void worker_add_ask(struct worker *w, const struct msg *m);
+void worker_ask_run(struct worker *w);
+int64_t worker_ask_due_ms(const struct worker *w);
+void worker_ask_synced(struct worker *w, const struct err *e); /* NULL: good */
+void worker_asks_end(struct worker *w, const struct err *e);   /* answers all of them */
 
 /* worker_once.c */
 void worker_once_run(struct worker *w);

@@ -16,6 +16,7 @@ worker_stop_begin(struct worker *w, const struct msg *m)
 {
     struct worker_end *end = &w->end;
     int64_t timeout_ms = m != NULL ? m->u.stop.timeout_ms : w->start->shutdown_timeout_ms;
+    struct err e;
 
     if (m != NULL && m->u.stop.skip != 0) {
         end->skip = true;
@@ -33,6 +34,8 @@ worker_stop_begin(struct worker *w, const struct msg *m)
     if (timeout_ms > 0)
         end->deadline = mono_add_ms(end->started, timeout_ms);
     end->opened = w->state == WS_RUNNING;
+    err_set(&e, ERR_CANCELLED, "the worker is stopping");
+    worker_asks_end(w, &e);
     worker_stop_compacting(w);
     worker_drop_tails(w);
     worker_set_state(w, WS_STOPPING);

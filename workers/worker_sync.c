@@ -32,20 +32,28 @@ replicated_txid(const struct worker *w)
 }
 
 void
+worker_fill_done(struct worker *w, struct msg_done *done, const struct err *e)
+{
+    done->txid = engine_txid(w->eng);
+    done->replicated_txid = replicated_txid(w);
+    if (e == NULL)
+        return;
+    done->code = (int32_t)e->code;
+    snprintf(done->text, sizeof(done->text), "%.*s", MSG_TEXT_MAX - 1, e->text);
+}
+
+void
 worker_answer(struct worker *w, uint16_t request, const struct err *e)
 {
     struct msg m = { .head = { .id = MSG_DONE, .request = request } };
 
     if (request == ONCE_REQUEST)
         worker_once_synced(w, e);
-    if (request == ONCE_REQUEST || w->link == NULL)
+    else if (request == ASK_REQUEST)
+        worker_ask_synced(w, e);
+    if (request >= ASK_REQUEST || w->link == NULL)
         return;
-    m.u.done.txid = engine_txid(w->eng);
-    m.u.done.replicated_txid = replicated_txid(w);
-    if (e != NULL) {
-        m.u.done.code = (int32_t)e->code;
-        snprintf(m.u.done.text, sizeof(m.u.done.text), "%.*s", MSG_TEXT_MAX - 1, e->text);
-    }
+    worker_fill_done(w, &m.u.done, e);
     link_send(w->link, &m);
 }
 
@@ -451,30 +459,36 @@ look(struct worker *w)
     w->view.phase = PHASE_IDLE;
 }
 
-static void
-checkpoint(struct worker *w)
+int
+worker_checkpoint(struct worker *w, struct engine_checkpoint *out, struct err *e)
 {
     struct mono t0 = mono_now();
-    struct engine_checkpoint done;
-    struct err e;
     int rc;
 
     worker_set_phase(w, PHASE_CHECKPOINTING);
-    rc = engine_checkpoint(w->eng, &done, &e);
+    rc = engine_checkpoint(w->eng, out, e);
     w->view.phase = PHASE_IDLE;
-    worker_took_report(w, &done.sealed);
-    if (rc != 0) {
+    worker_took_report(w, &out->sealed);
+    if (rc != 0)
         w->view.checkpoint_errors++;
-        worker_sync_failed(w, &e);
-        return;
-    }
-    if (!done.ran)
-        return;
+    if (rc != 0 || !out->ran)
+        return rc;
     w->view.checkpoint_count++;
     w->view.checkpoint_ns += (uint64_t)mono_since_ns(t0);
-    w->view.checkpoint_blocked = !done.complete;
-    log_debug("checkpoint", LF_STR("mode", "PASSIVE"), LF_BOOL("complete", done.complete),
+    w->view.checkpoint_blocked = !out->complete;
+    log_debug("checkpoint", LF_STR("mode", "PASSIVE"), LF_BOOL("complete", out->complete),
         LF_MS("took", mono_since_ms(t0)));
+    return 0;
+}
+
+static void
+checkpoint(struct worker *w)
+{
+    struct engine_checkpoint done;
+    struct err e;
+
+    if (worker_checkpoint(w, &done, &e) != 0)
+        worker_sync_failed(w, &e);
 }
 
 /*
