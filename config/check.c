@@ -11,6 +11,7 @@
 #include "common/base/mem.h"
 #include "common/base/path.h"
 #include "config/build.h"
+#include "config/diff.h"
 #include "config/value.h"
 
 /* ---- rules ---- */
@@ -173,49 +174,6 @@ by_name(const void *a, const void *b)
     return order;
 }
 
-/* s3 and oss do not clean the path of a key, the others do. */
-static const char *
-destination_name(struct build *b, const struct cfg_replica *r)
-{
-    bool exact = r->type == CFG_REPLICA_S3 || r->type == CFG_REPLICA_OSS;
-    char *path = exact ? mem_strdup(r->path) : path_clean(r->path);
-    const char *place = r->bucket, *service = r->endpoint, *name;
-
-    if (r->type == CFG_REPLICA_SFTP || r->type == CFG_REPLICA_FILE) {
-        place = r->type == CFG_REPLICA_SFTP ? r->user : "";
-        service = r->type == CFG_REPLICA_SFTP ? r->host : "";
-    } else if (r->type == CFG_REPLICA_WEBDAV) {
-        place = r->webdav_username; /* who may have a root of its own */
-        service = r->webdav_url;
-    } else if (r->type == CFG_REPLICA_NATS) {
-        service = r->servers.n > 0 ? r->servers.items[0] : "";
-    } else if (r->type == CFG_REPLICA_ABS && service[0] == '\0') {
-        service = r->account_name;
-    } else if (r->type == CFG_REPLICA_OSS) {
-        service = "";
-    }
-    name = arena_printf(
-        b->a, "%s %s %s %s", cfg_replica_type_name(r->type), service, place, path);
-    mem_free(path);
-    return name;
-}
-
-/* The user of a NATS server decides which buckets there are. */
-static bool
-same_account(const struct cfg_replica *a, const struct cfg_replica *b)
-{
-    static const char *const keys[] = { "username", "creds", "jwt", "jwt-file", "nkey",
-        "token", "token-file" };
-
-    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-        const struct cfg_option *o = cfg_option_find(CFG_REPLICA, keys[i]);
-
-        if (!cfg_value_equal(o, cfg_field_const(a, o), cfg_field_const(b, o)))
-            return false;
-    }
-    return true;
-}
-
 static const char *
 owner_of(struct build *b, const struct place *p)
 {
@@ -249,7 +207,7 @@ check_pair(
     const struct place *swap = one;
 
     if (one->r != NULL && two->r != NULL && one->r->type == CFG_REPLICA_NATS &&
-        !same_account(one->r, two->r))
+        !cfg_same_account(one->r, two->r))
         return 0;
     if (one->db == two->db && one->r != NULL && two->r != NULL)
         return build_fail(e, line_of(two), "%s: the destination is the same as %s",
@@ -293,7 +251,7 @@ collect_places(struct build *b, struct place *all)
             (struct place){ arena_printf(b->a, "file   %s", db->meta_path), db, NULL };
         for (size_t k = 0; k < db->n_replicas; k++)
             if (db->replicas[k].fault == NULL)
-                all[n++] = (struct place){ destination_name(b, &db->replicas[k]), db,
+                all[n++] = (struct place){ cfg_place_name(b->a, &db->replicas[k]), db,
                     &db->replicas[k] };
     }
     return n;

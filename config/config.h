@@ -366,6 +366,20 @@ void config_forget_pack(struct buf *pack);
 /* NULL when there is none. `path` is an absolute name. */
 struct cfg_db *config_find_db(struct config *c, const char *path);
 
+/*
+ * The entry of a folder that a database of this absolute name would belong to: below
+ * dir_path, directly or `recursive`, with a base name that `pattern` matches and that is
+ * not one of SQLite's side files. The first one of the file; NULL: none. Nothing is
+ * looked at on disk.
+ */
+const struct cfg_db *config_find_dir(const struct config *c, const char *path);
+
+/* Could this base name be a database of the entry? */
+bool cfg_dir_wants(const struct cfg_db *dir, const char *name);
+
+/* A folder of local state; no database is looked for in it. `path` is absolute. */
+bool cfg_dir_skips(const struct cfg_db *dir, const char *path);
+
 /* LITESTREAM_ACCESS_KEY_ID and its like go to AWS_* where those are unset. */
 void config_export_env(void);
 

@@ -8,6 +8,7 @@
 #include "common/base/must.h"
 #include "common/base/path.h"
 #include "config/build.h"
+#include "config/glob.h"
 #include "config/url.h"
 #include "config/value.h"
 
@@ -164,4 +165,57 @@ config_member(const struct config *c, const struct cfg_db *dir, const char *path
     b.c = NULL;
     build_deinit(&b);
     return 0;
+}
+
+/* ---- which names are members ---- */
+
+static bool
+ends_with(const char *name, const char *end)
+{
+    size_t len = strlen(name), n = strlen(end);
+
+    return len >= n && strcmp(name + len - n, end) == 0;
+}
+
+bool
+cfg_dir_wants(const struct cfg_db *dir, const char *name)
+{
+    return !ends_with(name, "-wal") && !ends_with(name, "-shm") &&
+           !ends_with(name, "-journal") && glob_match(dir->pattern, name);
+}
+
+bool
+cfg_dir_skips(const struct cfg_db *dir, const char *path)
+{
+    const char *name = path_base(path);
+
+    return (name[0] == '.' && ends_with(name, "-litestream")) ||
+           strcmp(path, dir->meta_dir) == 0 || strcmp(path, dir->meta_path) == 0;
+}
+
+/* NULL: not below the folder. */
+static const char *
+name_below(const struct cfg_db *dir, const char *path)
+{
+    size_t len = strlen(dir->dir_path);
+
+    if (len > 0 && dir->dir_path[len - 1] == '/') /* the root */
+        len--;
+    return len > 0 && strncmp(path, dir->dir_path, len) == 0 && path[len] == '/'
+               ? path + len + 1
+               : NULL;
+}
+
+const struct cfg_db *
+config_find_dir(const struct config *c, const char *path)
+{
+    for (size_t i = 0; i < c->n_dbs; i++) {
+        const struct cfg_db *dir = &c->dbs[i];
+        const char *name = dir->dir_path[0] != '\0' ? name_below(dir, path) : NULL;
+
+        if (name != NULL && (dir->recursive || strchr(name, '/') == NULL) &&
+            cfg_dir_wants(dir, path_base(name)))
+            return dir;
+    }
+    return NULL;
 }

@@ -8,6 +8,7 @@
 #include "common/base/mem.h"
 #include "common/base/path.h"
 #include "config/build.h"
+#include "config/glob.h"
 #include "config/value.h"
 
 /* ---- structure and paths ---- */
@@ -23,6 +24,8 @@ structure_fault(const struct cfg_db *db)
         return "must specify either 'path' or 'dir'";
     if (dir && db->pattern[0] == '\0')
         return "'pattern' is required when using 'dir'";
+    if (dir && !glob_valid(db->pattern))
+        return "'pattern' is not well-formed: a '[' is not closed, or a '\\' ends it";
     if (!dir && db->watch)
         return "'watch' can only be enabled with a directory";
     if (!dir && db->meta_dir[0] != '\0')

@@ -8,6 +8,7 @@
 #include "common/base/mem.h"
 #include "common/base/must.h"
 #include "common/base/proc.h"
+#include "config/diff.h"
 #include "supervisor/db_table_impl.h"
 
 /* How many workers are forked before the loop looks at anything else. */
@@ -36,55 +37,63 @@ out_of_memory(const struct db_table *t, struct err *e)
     return err_set(e, ERR_MEMORY, "no memory for %zu databases", t->n_entries + 1);
 }
 
-/* --- local folders --------------------------------------------------------------------
+/* --- places ---------------------------------------------------------------------------
  */
 
-/* Makes the folder of db the entry's; one folder belongs to one database. */
 static int
-take_meta(
-    struct db_entry *d, const struct cfg_db *db, struct db_meta **out, struct err *e)
+place_taken(const struct db_place *p, const struct cfg_db *db, struct err *e)
 {
-    struct db_table *t = d->table;
-    struct db_meta *m, **found;
-
-    *out = NULL;
-    if (db->meta_path[0] == '\0')
-        return 0;
-    m = MEM_NEW(struct db_meta);
-    *m = (struct db_meta){ .key.text = mem_strdup(db->meta_path), .owner = d, .n = 1 };
-    found = tsearch(m, &t->by_meta, compare_keys);
-    if (found != NULL && *found == m) {
-        *out = m;
-        return 0;
-    }
-    mem_free(m->key.text);
-    mem_free(m);
-    if (found == NULL)
-        return out_of_memory(t, e);
-    if ((*found)->owner != d)
+    if (db->meta_path[0] != '\0' && strncmp(p->key.text, "file   ", 7) == 0 &&
+        strcmp(p->key.text + 7, db->meta_path) == 0)
         return err_set(e, ERR_CONFLICT,
             "meta-path collision: databases %s and %s would share meta-path %s, causing "
             "replication state corruption",
-            (*found)->owner->path.text, db->path, db->meta_path);
+            p->owner->path.text, db->path, db->meta_path);
+    return err_set(e, ERR_CONFLICT,
+        "databases %s and %s would share a replica (%s); give each its own path",
+        p->owner->path.text, db->path, p->key.text);
+}
+
+static void
+drop_place(struct db_table *t, struct db_place *p)
+{
+    if (--p->n > 0)
+        return;
+    tdelete(p, &t->by_place, compare_keys);
+    mem_free(p->key.text);
+    mem_free(p);
+}
+
+/* One place belongs to one database. */
+static int
+take_place(struct db_entry *d, const struct cfg_db *db, const char *name,
+    struct db_place **out, struct err *e)
+{
+    struct db_table *t = d->table;
+    struct db_place *p = MEM_NEW(struct db_place), **found;
+
+    *p = (struct db_place){ .key.text = mem_strdup(name), .owner = d, .n = 1 };
+    found = tsearch(p, &t->by_place, compare_keys);
+    if (found != NULL && *found == p) {
+        *out = p;
+        return 0;
+    }
+    mem_free(p->key.text);
+    mem_free(p);
+    if (found == NULL)
+        return out_of_memory(t, e);
+    if ((*found)->owner != d)
+        return place_taken(*found, db, e);
     (*found)->n++;
     *out = *found;
     return 0;
 }
 
 static void
-drop_meta(struct db_table *t, struct db_meta *m)
-{
-    if (m == NULL || --m->n > 0)
-        return;
-    tdelete(m, &t->by_meta, compare_keys);
-    mem_free(m->key.text);
-    mem_free(m);
-}
-
-static void
 drop_setup(struct db_table *t, struct db_setup *s)
 {
-    drop_meta(t, s->meta);
+    for (size_t i = 0; i < s->n_places; i++)
+        drop_place(t, s->places[i]);
     cfg_share_put(s->share);
     *s = (struct db_setup){ .share = NULL };
 }
@@ -93,11 +102,24 @@ static int
 take_setup(struct db_entry *d, struct cfg_share *share, const struct cfg_db *db,
     enum db_origin origin, struct db_setup *out, struct err *e)
 {
+    const char *names[DB_MAX_PLACES];
+    struct arena scratch;
+    size_t n;
+    int rc = 0;
+
     *out = (struct db_setup){ .db = db, .origin = origin };
-    if (take_meta(d, db, &out->meta, e) != 0)
-        return (int)e->code;
-    out->share = cfg_share_get(share);
-    return 0;
+    arena_init(&scratch);
+    n = cfg_db_places(&scratch, db, names, DB_MAX_PLACES);
+    while (rc == 0 && out->n_places < n) {
+        rc = take_place(d, db, names[out->n_places], &out->places[out->n_places], e);
+        out->n_places += rc == 0;
+    }
+    arena_deinit(&scratch);
+    if (rc != 0)
+        drop_setup(d->table, out);
+    else
+        out->share = cfg_share_get(share);
+    return rc;
 }
 
 /* --- entries --------------------------------------------------------------------------

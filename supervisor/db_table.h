@@ -147,7 +147,7 @@ size_t db_table_n_failed(const struct db_table *t);
  *   share    gets one more owner, as long as the entry uses it
  *   db       of share's configuration; path not empty
  *   returns  0; ERR_EXISTS: the path is known already; ERR_CONFLICT: another database
- *            keeps its local files in the same folder; ERR_MEMORY
+ *            has the same local folder or the same destination; ERR_MEMORY
  *
  * A path that is being removed may be added again: the new one starts when the old one
  * is gone.

@@ -24,19 +24,22 @@ struct db_key {
     char *text;
 };
 
-/* The folder of local files that an entry has, or will have when it starts anew. */
-struct db_meta {
+/* A place that an entry writes to, or will when it starts anew; see cfg_db_places. */
+struct db_place {
     struct db_key key;
     struct db_entry *owner;
     unsigned n; /* 2: of the present and of the next configuration */
 };
+
+#define DB_MAX_PLACES (1 + SLOT_MAX_REPLICAS)
 
 /* What an entry runs by. */
 struct db_setup {
     struct cfg_share *share; /* NULL: none */
     const struct cfg_db *db;
     enum db_origin origin;
-    struct db_meta *meta;
+    struct db_place *places[DB_MAX_PLACES];
+    size_t n_places;
 };
 
 enum ask_kind {
@@ -101,7 +104,7 @@ struct db_table {
     struct slot_pool slots;
     struct db_entry *first, *last;
     struct db_entry *queue_first, *queue_last;
-    void *by_path, *by_meta, *by_pid; /* tsearch trees */
+    void *by_path, *by_place, *by_pid; /* tsearch trees */
     size_t n_entries, n_alive, n_failed;
     size_t n_active;   /* entries with a process, a channel, or something to do */
     size_t n_handles;  /* not closed yet */
