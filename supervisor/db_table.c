@@ -334,22 +334,20 @@ adopt(struct db_entry *d)
 
 int
 db_table_replace(struct db_table *t, struct cfg_share *share, const struct cfg_db *db,
-    bool restart, struct err *e)
+    enum db_origin origin, bool restart, struct err *e)
 {
     struct db_entry *d = db_find(t, db->path);
     struct db_setup fresh;
 
     if (d == NULL || (d->removing && d->then.share == NULL))
         return err_set(e, ERR_NOT_FOUND, "database not found: %s", db->path);
-    if (take_setup(d, share, db, DB_FROM_CONFIG, &fresh, e) != 0)
+    if (take_setup(d, share, db, origin, &fresh, e) != 0)
         return (int)e->code;
     if (d->then.share != NULL) { /* to be started anew in any case */
-        fresh.origin = d->then.origin;
         drop_setup(t, &d->then);
         d->then = fresh;
         return 0;
     }
-    fresh.origin = d->now.origin;
     d->then = fresh;
     if (restart && db_is_active(d)) {
         db_begin_stop(d, 0, false);

@@ -164,7 +164,7 @@ int db_table_add(struct db_table *t, struct cfg_share *share, const struct cfg_d
  * ERR_MEMORY as above
  */
 int db_table_replace(struct db_table *t, struct cfg_share *share, const struct cfg_db *db,
-    bool restart, struct err *e);
+    enum db_origin origin, bool restart, struct err *e);
 
 /*
  * Final sync, stop, forget: the replica is left as it is. The entry is gone when done is

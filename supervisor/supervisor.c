@@ -11,23 +11,11 @@
 #include "common/base/mem.h"
 #include "common/base/must.h"
 #include "common/base/proc.h"
-#include "supervisor/db_table.h"
+#include "supervisor/supervisor_impl.h"
 #include "workers/worker.h"
 
 /* After a second signal a worker that is still there gets this long. */
 #define KILL_MS 5000
-
-struct supervisor {
-    const struct supervisor_options *options;
-    struct cfg_share *share;
-    struct db_table *table;
-    uv_loop_t loop;
-    uv_signal_t sigint, sigterm, sighup, sigchld;
-    uv_timer_t kill_timer;
-    int signals; /* SIGINT and SIGTERM so far */
-    bool stopping, closing;
-    size_t n_failed;
-};
 
 struct db_table *
 supervisor_table(struct supervisor *s)
@@ -56,12 +44,15 @@ close_all(struct supervisor *sup)
     if (sup->closing)
         return;
     sup->closing = true;
-    sup->n_failed = db_table_n_failed(sup->table);
+    sup->n_failed = sup->table != NULL ? db_table_n_failed(sup->table) : 0;
     uv_close((uv_handle_t *)&sup->sigint, NULL);
     uv_close((uv_handle_t *)&sup->sigterm, NULL);
     uv_close((uv_handle_t *)&sup->sighup, NULL);
     uv_close((uv_handle_t *)&sup->sigchld, NULL);
     uv_close((uv_handle_t *)&sup->kill_timer, NULL);
+    uv_close((uv_handle_t *)&sup->late_timer, NULL);
+    dirs_close(sup->dirs, NULL, NULL);
+    reload_drop_late(sup);
     db_table_free(sup->table, NULL, NULL);
 }
 
@@ -95,6 +86,8 @@ on_signal(uv_signal_t *h, int signum)
     if (++sup->signals > 2)
         return;
     sup->stopping = true;
+    dirs_close(sup->dirs, NULL, NULL);
+    sup->dirs = NULL;
     if (sup->signals == 1) {
         log_info("signal received, litestream shutting down",
             LF_STR("signal", signum == SIGINT ? "interrupt" : "terminated"));
@@ -117,9 +110,28 @@ on_sigchld(uv_signal_t *h, int signum)
 static void
 on_sighup(uv_signal_t *h, int signum)
 {
-    (void)h;
+    struct reload_report report;
+    struct err e;
+
     (void)signum;
-    log_warn("reloading the configuration is not in this build, restart instead");
+    supervisor_reload(h->data, &report, &e); /* it has said what it did */
+}
+
+/* From the table: what it says may call it again only from the loop. */
+static void
+on_late(uv_timer_t *h)
+{
+    reload_retry_late(container_of(h, struct supervisor, late_timer));
+}
+
+static void
+on_event(void *arg, const struct db_entry *d, enum db_event event)
+{
+    struct supervisor *sup = arg;
+
+    (void)d;
+    if (event == DB_EVENT_STOPPED && sup->late != NULL && !sup->closing)
+        uv_timer_start(&sup->late_timer, on_late, 0, 0);
 }
 
 /* --- start ----------------------------------------------------------------------------
@@ -138,31 +150,21 @@ raise_descriptor_limit(void)
 }
 
 static int
-add_all(struct supervisor *sup, struct err *e)
-{
-    const struct config *c = cfg_share_config(sup->share);
-    int rc = 0;
-
-    for (size_t i = 0; rc == 0 && i < c->n_dbs; i++)
-        if (c->dbs[i].path[0] != '\0')
-            rc = db_table_add(sup->table, sup->share, &c->dbs[i], DB_FROM_CONFIG, e);
-    return rc;
-}
-
-static int
 make_table(struct supervisor *sup, struct err *e)
 {
     struct db_table_options options = { .loop = &sup->loop,
         .once = sup->options->once,
         .force_snapshot = sup->options->force_snapshot,
         .enforce_retention = sup->options->enforce_retention,
+        .event = on_event,
         .idle = on_idle,
         .arg = sup };
+    struct reload_report report = { .n_added = 0 };
 
     sup->table = db_table_new(&options);
     if (sup->table == NULL)
         return err_set(e, ERR_MEMORY, "no memory for databases");
-    return add_all(sup, e);
+    return reload_apply(sup, sup->share, &report, e);
 }
 
 static void
@@ -204,6 +206,7 @@ supervisor_run(const struct supervisor_options *options, struct err *e)
     start_signal(sup, &sup->sighup, SIGHUP, on_sighup);
     start_signal(sup, &sup->sigchld, SIGCHLD, on_sigchld);
     uv_timer_init(&sup->loop, &sup->kill_timer);
+    uv_timer_init(&sup->loop, &sup->late_timer);
     rc = make_table(sup, e);
     if (rc != 0)
         close_all(sup);
@@ -212,6 +215,7 @@ supervisor_run(const struct supervisor_options *options, struct err *e)
     if (rc == 0)
         rc = result(sup, e);
     cfg_share_put(sup->share);
+    mem_free(sup->ignored);
     mem_free(sup);
     proc_set_role(PROC_COMMAND);
     return rc;

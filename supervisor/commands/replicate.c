@@ -29,8 +29,9 @@ struct replicate_args {
 static const uint64_t built_features =
     CFG_FEATURE(CFG_F_CORE) | CFG_FEATURE(CFG_F_MULTI_REPLICA) |
     CFG_FEATURE(CFG_F_COMPACTION) | CFG_FEATURE(CFG_F_SNAPSHOT) |
-    CFG_FEATURE(CFG_F_VALIDATION) | CFG_FEATURE(CFG_F_RETENTION) |
-    CFG_FEATURE(CFG_F_RESTORE_ON_START) | CFG_DRIVER(CFG_REPLICA_FILE);
+    CFG_FEATURE(CFG_F_DIRECTORY) | CFG_FEATURE(CFG_F_VALIDATION) |
+    CFG_FEATURE(CFG_F_RETENTION) | CFG_FEATURE(CFG_F_RESTORE_ON_START) |
+    CFG_DRIVER(CFG_REPLICA_FILE);
 
 static int
 not_built(const char *flag, struct err *e)
@@ -74,6 +75,44 @@ check_arguments(struct replicate_args *a, int argc, char **argv, int used, struc
     return 0;
 }
 
+/* What must hold for the daemon, and the secrets that it needs. */
+static int
+complete(const struct replicate_args *a, struct config *c, struct err *e)
+{
+    int rc = config_check_replicas(c, e);
+
+    if (rc == 0)
+        rc = config_check_daemon(c, e);
+    if (rc == 0)
+        rc = cfg_require_features(c, built_features, e);
+    if (rc == 0)
+        rc = config_read_secrets(c, e);
+    for (size_t i = 0; rc == 0 && a->restore_first && i < c->n_dbs; i++)
+        c->dbs[i].restore_if_db_not_exists = true;
+    return rc;
+}
+
+/* Again, while it runs: logging stays as it is. */
+static int
+load_again(void *arg, struct config **c, struct err *e)
+{
+    const struct replicate_args *a = arg;
+    struct config_options options = { .no_expand_env = a->cf.no_expand_env };
+    const char *path = a->cf.path != NULL ? a->cf.path : config_default_path();
+    int rc = config_load(path, &options, c, e);
+
+    if (rc != 0)
+        return rc;
+    rc = complete(a, *c, e);
+    if (rc == 0) {
+        command_log_notices(*c);
+        return 0;
+    }
+    config_free(*c);
+    *c = NULL;
+    return rc;
+}
+
 static int
 load(const struct replicate_args *a, struct config **c, struct err *e)
 {
@@ -89,30 +128,22 @@ load(const struct replicate_args *a, struct config **c, struct err *e)
         if (rc == 0)
             command_log_notices(*c);
     }
-    if (rc == 0)
-        rc = config_check_replicas(*c, e);
-    if (rc == 0)
-        rc = config_check_daemon(*c, e);
-    if (rc == 0)
-        rc = cfg_require_features(*c, built_features, e);
-    if (rc == 0)
-        rc = config_read_secrets(*c, e);
-    return rc;
+    return rc == 0 ? complete(a, *c, e) : rc;
 }
 
 static int
-run(const struct replicate_args *a, struct err *e)
+run(struct replicate_args *a, struct err *e)
 {
     struct supervisor_options options = { .once = a->once,
         .force_snapshot = a->force_snapshot,
-        .enforce_retention = a->enforce_retention };
+        .enforce_retention = a->enforce_retention,
+        .load = a->db_path == NULL ? load_again : NULL,
+        .load_arg = a };
     struct config *c = NULL;
     int rc = dbconn_check_library(e);
 
     if (rc == 0)
         rc = load(a, &c, e);
-    for (size_t i = 0; rc == 0 && a->restore_first && i < c->n_dbs; i++)
-        c->dbs[i].restore_if_db_not_exists = true;
     if (rc == 0) {
         log_info("litestream", LF_STR("version", LITESTREAM_VERSION),
             LF_STR("level", c->logging.level));

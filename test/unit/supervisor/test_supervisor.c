@@ -394,7 +394,7 @@ add(const char *path)
 {
     cr_assert_lt(config.n_dbs, N_MAX);
     dbs[config.n_dbs++] =
-        (struct cfg_db){ .path = path, .meta_path = "", .enabled = true };
+        (struct cfg_db){ .path = path, .dir_path = "", .meta_path = "", .enabled = true };
 }
 
 static void
