@@ -218,7 +218,8 @@ const struct cfg_option cfg_options[] = {
       .doc = "LTX files uploaded in one go; 0: all." },
     { .name = "auto-recover", .type = CFG_BOOL, .scope = INHERITED, IN_REPLICA(auto_recover),
       .def = "false", .feature = CFG_F_AUTO_RECOVER,
-      .doc = "Reset the local state when a local LTX file is missing or damaged." },
+      .doc = "Reset the local state when a local LTX file is damaged or lost before it went "
+             "up." },
     { .name = "validation-interval", .type = CFG_DURATION, .scope = INHERITED,
       IN_REPLICA(validation_interval_ns), .instead = "`validation.interval` at the top level" },
     { .name = "retention-check-interval", .type = CFG_IGNORED, .scope = CFG_REPLICA,

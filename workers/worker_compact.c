@@ -129,7 +129,8 @@ trim_local(struct worker *w)
     w->trim_wanted = false;
     if (to <= w->trimmed_to || w->rebase_to != 0)
         return;
-    if (meta_remove_upto(w->start->db->meta_path, 0, to, &e) != 0) {
+    if (meta_remove_upto(w->start->db->meta_path, 0, to, &e) != 0 ||
+        meta_remove_aside(w->start->db->meta_path, 0, to, &e) != 0) {
         log_error("failed to remove local l0 file", LF_STR("path", w->start->db->path),
             LF_ERR(&e));
         return;

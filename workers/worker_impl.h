@@ -104,7 +104,9 @@ struct worker {
     struct retry retry;
     struct mono retry_at; /* 0: no back-off */
     bool conflict_logged;
-    uint64_t rebase_to; /* 0: no */
+    uint64_t rebase_to;  /* 0: no */
+    bool recover_wanted; /* see worker_recover.c */
+    bool recovering;     /* until the full image is there */
     bool ready_sent;
 
     struct sync_request requests[WORKER_MAX_REQUESTS];
@@ -151,6 +153,12 @@ int worker_checkpoint(struct worker *w, struct engine_checkpoint *out, struct er
 void worker_fail_requests(struct worker *w, const struct err *e);
 int64_t worker_due_ms(
     const struct worker *w); /* RUNNING: until the next thing; -1: none */
+
+/* worker_recover.c */
+void worker_see_loss(struct worker *w, unsigned i); /* replica i changed */
+void worker_see_damage(struct worker *w);           /* the database was opened */
+bool worker_recover(struct worker *w);              /* false: it failed */
+void worker_recovered(struct worker *w);            /* a full image was written */
 
 /* worker_compact.c */
 void worker_open_compactor(struct worker *w, unsigned i);

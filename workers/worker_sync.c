@@ -198,9 +198,13 @@ worker_on_replica(void *arg, struct replica *r)
 {
     struct worker *w = arg;
 
-    for (unsigned i = 0; i < w->n_replicas; i++)
-        if (w->replicas[i] == r && replica_known(r) && !w->replica_seen[i])
+    for (unsigned i = 0; i < w->n_replicas; i++) {
+        if (w->replicas[i] != r)
+            continue;
+        if (replica_known(r) && !w->replica_seen[i])
             see_replica(w, i);
+        worker_see_loss(w, i);
+    }
     worker_kick(w);
 }
 
@@ -225,6 +229,7 @@ worker_rebase(struct worker *w, struct err *e)
     if (rc != 0)
         return rc;
     w->rebase_to = 0;
+    w->recover_wanted = false; /* what was damaged is gone as well */
     w->again_at = mono_now();
     for (unsigned i = 0; i < w->n_replicas; i++)
         replica_release(w->replicas[i], to);
@@ -280,6 +285,8 @@ worker_took_report(struct worker *w, const struct engine_report *rep)
     w->view.total_wal_bytes += (uint64_t)rep->wal_bytes;
     w->view.image_count += rep->image ? 1 : 0;
     log_report(w, rep);
+    if (rep->image)
+        worker_recovered(w);
     set_targets(w);
 }
 
@@ -425,6 +432,8 @@ worker_due_ms(const struct worker *w)
         return until(w->retry_at);
     if (rebase_waits(w) || (!engine_can_name(w->eng) && w->rebase_to == 0))
         return -1; /* a replica will tell */
+    if (w->recover_wanted)
+        return 0;
     due = look_due_ms(w);
     check = engine_busy(w->eng) ? -1 : engine_checkpoint_wait_ms(w->eng);
     if (check >= 0 && (due < 0 || check < due))
@@ -544,7 +553,7 @@ worker_run(struct worker *w)
     if (w->retry_at.ns != 0 && !mono_reached(w->retry_at))
         return;
     w->retry_at = (struct mono){ 0 };
-    if (!rebase(w) || !can_name(w))
+    if (!rebase(w) || !worker_recover(w) || !can_name(w))
         return;
     if (look_due_ms(w) == 0)
         look(w);

@@ -34,12 +34,9 @@ class Machine:
         self.replica = replica.path
         self.url = replica.url
 
-    def start(self, merges_every="24h"):
-        db = {
-            "path": self.db,
-            "monitor-interval": "20ms",
-            "replicas": [{"path": self.replica, "sync-interval": "20ms"}],
-        }
+    def start(self, merges_every="24h", auto_recover=False):
+        replica = {"path": self.replica, "sync-interval": "20ms", "auto-recover": auto_recover}
+        db = {"path": self.db, "monitor-interval": "20ms", "replicas": [replica]}
         levels = [{"interval": merges_every}]
         return self.litestream.replicate(config={"dbs": [db], "levels": levels})
 
@@ -100,7 +97,8 @@ def test_before_it_went_up(machine, lose):
     assert disk.newest_txid(machine.local) > lost + 1
     lose(machine.local, lost)
     machine.bring_it_back()
-    daemon.wait_log('level=WARN msg="replica needs a snapshot"', 30)
+    said = daemon.wait_log('level=WARN msg="replica needs a snapshot"', 30)
+    assert f'hint="litestream reset {machine.db}"' in said
     machine.assert_whole()
     machine.commit(3, machine.replica)
     machine.assert_whole()
@@ -159,3 +157,68 @@ def test_on_both_sides_after_it_went_up(machine):
     lib.wait_until(lambda: newest_of(machine.replica, 1) > lost, 20, "a merge")
     machine.assert_whole()
     daemon.stop()
+
+
+def asides(folder):
+    return [n for n in os.listdir(os.path.join(folder, "ltx", "0")) if n.endswith(".bad")]
+
+
+@pytest.mark.parametrize("lose", [remove, fill_with_zeros])
+def test_before_it_went_up_with_auto_recover(machine, lose):
+    """Everything local is discarded, and the next commit goes up as ever."""
+    daemon = machine.start(auto_recover=True)
+    machine.commit(3, machine.replica)
+    before = disk.newest_txid(machine.replica)
+    lib.wait_until(lambda: disk.level_names(machine.replica, SNAPSHOT), 20, "the first snapshot")
+    machine.take_replica_away()
+    machine.commit(6, machine.local)
+    last = disk.newest_txid(machine.local)
+    lose(machine.local, before + 3)
+    machine.bring_it_back()
+    daemon.wait_log('level=WARN msg="auto-recovery enabled, resetting local state"', 30)
+    daemon.wait_log('level=INFO msg="auto-recovery complete, resuming replication"', 30)
+    machine.assert_whole()
+    machine.commit(1, machine.replica)
+    machine.assert_whole()
+    daemon.stop()
+    there = disk.level_names(machine.replica)
+    assert name_of(before + 2) in there
+    assert not [n for n in there if before + 3 <= int(n[:16], 16) <= last]
+    assert disk.newest_txid(machine.replica) >= last + 2, "no TXID is used again"
+    assert asides(machine.local) == []
+    assert len(daemon.lines("resetting local litestream state")) == 1
+    older = machine.litestream.restore(machine.url, None, "-txid", f"{before + 2:016x}")
+    assert lib.Ledger.committed(older) > 5
+
+
+def test_found_at_start_with_auto_recover(machine):
+    daemon = machine.start(auto_recover=True)
+    machine.commit(3, machine.replica)
+    daemon.stop()
+    last = disk.newest_txid(machine.local)
+    fill_with_zeros(machine.local, last)
+    daemon = machine.start(auto_recover=True)
+    daemon.wait_log("auto-recovery complete, resuming replication", 30)
+    machine.commit(2, machine.replica)
+    machine.assert_whole()
+    daemon.stop()
+    assert asides(machine.local) == []
+    assert disk.newest_txid(machine.replica) > last
+    disk.assert_chain(machine.replica)
+
+
+def test_files_that_are_only_old_do_not_reset_anything(machine):
+    """A replica that was emptied needs a snapshot, and nothing else."""
+    daemon = machine.start(auto_recover=True)
+    machine.commit(5, machine.replica)
+    daemon.stop()
+    last = disk.newest_txid(machine.local)
+    for txid in range(1, last - 1):
+        remove(machine.local, txid)
+    shutil.rmtree(machine.replica)
+    daemon = machine.start(auto_recover=True)
+    machine.commit(2, machine.local)
+    machine.assert_whole()
+    daemon.stop()
+    assert daemon.lines("auto-recovery") == []
+    assert newest_of(machine.replica, SNAPSHOT) >= last

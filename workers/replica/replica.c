@@ -490,6 +490,12 @@ replica_needs_snapshot(const struct replica *r)
     return r->needs_snapshot && !r->held;
 }
 
+bool
+replica_lost_files(const struct replica *r)
+{
+    return replica_needs_snapshot(r) && r->lost;
+}
+
 uint64_t
 replica_pending_files(const struct replica *r)
 {

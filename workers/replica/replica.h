@@ -105,6 +105,12 @@ void replica_removed(struct replica *r, const struct ltx_info *files, size_t n);
 bool replica_needs_snapshot(const struct replica *r);
 
 /*
+ * Then: that file was damaged, or is missing although an older one is here. False when
+ * local files were only removed in time, the oldest first.
+ */
+bool replica_lost_files(const struct replica *r);
+
+/*
  * Local files that are not there yet; as long as the position is not known, those that
  * were made since the start.
  */

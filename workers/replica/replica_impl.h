@@ -42,6 +42,7 @@ struct replica {
     bool held;
     bool stopped;        /* held for a reason, which stays in err */
     bool needs_snapshot; /* the file behind txid is missing, as err says */
+    bool lost;           /* with needs_snapshot: as replica_lost_files */
 
     struct pacer pacer;
     int64_t early_ms; /* so much earlier a round may start when a file is made */

@@ -163,7 +163,8 @@ is_missing(struct replica *r, const struct err *e)
     r->pushed = false;
     if (!r->needs_snapshot)
         log_warn("replica needs a snapshot", LF_STR("replica", drv_type(r->drv)),
-            LF_ERR(e), LF_STR("path", r->opt.db_path), LF_TXID("txid", r->txid + 1));
+            LF_ERR(e), LF_STR("path", r->opt.db_path), LF_TXID("txid", r->txid + 1),
+            LF_STR("hint", e->hint));
     r->needs_snapshot = true;
     r->opt.changed(r->opt.arg, r);
 }
@@ -212,7 +213,7 @@ check_header(const struct replica *r, uint64_t txid, struct err *e)
  * ERR_NOT_FOUND, unless it could not be moved.
  */
 static int
-put_aside(const struct replica *r, uint64_t txid, struct err *e)
+put_aside(struct replica *r, uint64_t txid, struct err *e)
 {
     struct err failure;
     char *path = local_path(r, txid);
@@ -222,6 +223,8 @@ put_aside(const struct replica *r, uint64_t txid, struct err *e)
     e->code = ERR_NOT_FOUND;
     if (meta_set_aside(path, &failure) != 0)
         *e = failure;
+    else
+        r->lost = true;
     mem_free(path);
     return err_code(e);
 }
@@ -232,6 +235,7 @@ open_intact(struct replica *r, uint64_t txid, struct err *e)
 {
     int rc = open_local(r, txid, e);
 
+    r->lost = rc == ERR_NOT_FOUND && r->txid > 0 && replica_has_local(r, r->txid);
     if (rc != 0)
         return rc;
     rc = check_header(r, txid, e);

@@ -225,6 +225,28 @@ engine_rebase(struct engine *eng, uint64_t txid, struct err *e)
     return 0;
 }
 
+int
+engine_reset(struct engine *eng, struct err *e)
+{
+    uint64_t to = eng->txid > eng->floor ? eng->txid : eng->floor;
+    int rc;
+
+    if (eng->found.damaged_txid > to)
+        to = eng->found.damaged_txid;
+    rc = engine_rebase(eng, to, e);
+    if (rc == 0)
+        rc = meta_remove_aside(eng->opt.meta, 0, UINT64_MAX, e);
+    if (rc == 0)
+        eng->image_reason = "local state was reset";
+    return rc;
+}
+
+bool
+engine_found_damage(const struct engine *eng)
+{
+    return eng->found.damaged_txid > 0;
+}
+
 /* --- checkpoint -----------------------------------------------------------------------
  */
 

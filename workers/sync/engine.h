@@ -99,6 +99,15 @@ bool engine_can_name(const struct engine *eng);
 int engine_rebase(struct engine *eng, uint64_t txid, struct err *e);
 
 /*
+ * The local files cannot be trusted: discards them and goes on with a full image, behind
+ * all TXIDs that they or the replicas have used.
+ */
+int engine_reset(struct engine *eng, struct err *e);
+
+/* Local files were damaged when it was opened, and are put aside. */
+bool engine_found_damage(const struct engine *eng);
+
+/*
  * One look at the WAL and at most one file. limited: stop after max_sync_wal_bytes;
  * may_job false: everything is done before it returns (final syncs, seals).
  */

@@ -15,6 +15,7 @@
 #include "common/ltx/ltx_name.h"
 
 #define TMP_MAX_OPEN 8
+#define ASIDE_SUFFIX ".bad"
 
 int
 meta_owner_of(const char *db_path, struct sys_owner *owner, struct err *e)
@@ -161,7 +162,7 @@ meta_newest(const char *meta, int level, struct ltx_info *info, struct err *e)
 int
 meta_set_aside(const char *path, struct err *e)
 {
-    char *bad = mem_printf("%s.bad", path);
+    char *bad = mem_printf("%s" ASIDE_SUFFIX, path);
     int rc = sys_publish(path, bad, e);
 
     mem_free(bad);
@@ -182,6 +183,47 @@ meta_remove_upto(const char *meta, int level, uint64_t txid, struct err *e)
         mem_free(file);
     }
     mem_free(all);
+    return rc;
+}
+
+/* min and max TXID of the file that was put aside under this name. */
+static bool
+parse_aside(const char *name, uint64_t *min_txid, uint64_t *max_txid)
+{
+    size_t len = strlen(name), suffix = strlen(ASIDE_SUFFIX);
+    char plain[LTX_NAME_SIZE];
+
+    if (len <= suffix || len - suffix >= sizeof(plain) ||
+        strcmp(name + len - suffix, ASIDE_SUFFIX) != 0)
+        return false;
+    memcpy(plain, name, len - suffix);
+    plain[len - suffix] = '\0';
+    return ltx_name_parse(plain, min_txid, max_txid);
+}
+
+int
+meta_remove_aside(const char *meta, int level, uint64_t txid, struct err *e)
+{
+    char *path = ltx_level_path(meta, level);
+    DIR *dir = opendir(path);
+    struct dirent *entry;
+    int rc = 0;
+
+    if (dir == NULL && errno != ENOENT)
+        rc = err_errno(e, errno, "open %s", path);
+    while (rc == 0 && dir != NULL && (entry = readdir(dir)) != NULL) {
+        uint64_t min, max;
+        char *file;
+
+        if (!parse_aside(entry->d_name, &min, &max) || max > txid)
+            continue;
+        file = path_join(path, entry->d_name);
+        rc = sys_remove(file, e);
+        mem_free(file);
+    }
+    if (dir != NULL)
+        closedir(dir);
+    mem_free(path);
     return rc;
 }
 

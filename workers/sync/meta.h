@@ -6,6 +6,8 @@
  *                                 stopped
  *   .lock                         held while a worker replicates the database
  *   *.tmp                         left over from a crash, removed at start
+ *   *.ltx.bad                     damaged files, kept for a look as long as intact ones
+ *                                 of their TXIDs would be (meta_remove_aside)
  */
 #ifndef WORKERS_SYNC_META_H
 #define WORKERS_SYNC_META_H
@@ -46,6 +48,9 @@ int meta_set_aside(const char *path, struct err *e);
  * made durable: one that comes back after a crash is removed another time.
  */
 int meta_remove_upto(const char *meta, int level, uint64_t txid, struct err *e);
+
+/* Removes what was put aside of TXIDs <= txid; not made durable. */
+int meta_remove_aside(const char *meta, int level, uint64_t txid, struct err *e);
 
 /* Removes the whole ltx folder, then makes that durable. */
 int meta_remove_all(const char *meta, struct err *e);

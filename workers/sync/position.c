@@ -28,7 +28,8 @@ from_header(struct position *pos, const struct ltx_header *h)
     *pos = (struct position){ .txid = h->max_txid,
         .salt = { h->wal_salt1, h->wal_salt2 },
         .commit = h->commit,
-        .page_size = h->page_size };
+        .page_size = h->page_size,
+        .damaged_txid = pos->damaged_txid };
     /* Files of other programs (and those taken from a replica) name no place. */
     pos->have_mark = !__builtin_add_overflow(h->wal_offset, h->wal_size, &pos->off) &&
                      h->wal_offset >= WAL_HEADER_SIZE &&
@@ -58,6 +59,8 @@ position_find(const char *meta, struct position *pos, unsigned *damaged, struct 
         if (rc == ERR_CORRUPT) {
             log_warn("damaged ltx file put aside", LF_STR("path", path), LF_ERR(e));
             ++*damaged;
+            if (info.max_txid > pos->damaged_txid)
+                pos->damaged_txid = info.max_txid;
             rc = meta_set_aside(path, e);
             mem_free(path);
             if (rc != 0)

@@ -19,6 +19,7 @@ struct position {
     int64_t off;          /* end of what was captured */
     uint32_t commit;      /* database pages at txid */
     uint32_t page_size;
+    uint64_t damaged_txid; /* newest file that was put aside; 0: none */
 };
 
 /*

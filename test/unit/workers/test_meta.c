@@ -183,3 +183,34 @@ Test(meta, clears_a_level)
         tmp_path(".db-litestream/ltx/0/000000000000000b-000000000000000b.ltx.bad")));
     cr_assert_eq(meta_clear_level(meta, 7, &e), 0);
 }
+
+static bool
+is_there(const char *name)
+{
+    char path[200];
+
+    snprintf(path, sizeof(path), ".db-litestream/ltx/0/%s", name);
+    return tmp_exists(tmp_path(path));
+}
+
+Test(meta, removes_what_was_put_aside_up_to_a_transaction)
+{
+    struct err e;
+
+    put("ltx/0/0000000000000009-0000000000000009.ltx");
+    put("ltx/0/0000000000000009-0000000000000009.ltx.bad");
+    put("ltx/0/000000000000000a-000000000000000a.ltx.bad");
+    put("ltx/0/000000000000000b-000000000000000b.ltx.bad");
+    put("ltx/0/notes.bad");
+    put("ltx/0/.bad");
+    fault_nth(1, EIO);
+    cr_assert_eq(meta_remove_aside(meta, 0, 10, &e), ERR_IO);
+    fault_off();
+    cr_assert_eq(meta_remove_aside(meta, 0, 10, &e), 0);
+    cr_expect(is_there("0000000000000009-0000000000000009.ltx"));
+    cr_expect_not(is_there("0000000000000009-0000000000000009.ltx.bad"));
+    cr_expect_not(is_there("000000000000000a-000000000000000a.ltx.bad"));
+    cr_expect(is_there("000000000000000b-000000000000000b.ltx.bad"));
+    cr_expect(is_there("notes.bad") && is_there(".bad"));
+    cr_assert_eq(meta_remove_aside(meta, 7, 10, &e), 0, "no such folder");
+}
