@@ -287,6 +287,9 @@ worker_took_report(struct worker *w, const struct engine_report *rep)
     log_report(w, rep);
     if (rep->image)
         worker_recovered(w);
+    for (unsigned i = 0; rep->resized && i < w->n_replicas; i++)
+        if (w->compactors[i] != NULL)
+            compactor_page_size_changed(w->compactors[i]);
     set_targets(w);
 }
 

@@ -124,7 +124,7 @@ update(struct compactor *c)
     for (int level = 1; level <= (int)c->opt.config->n_levels; level++)
         set_level_due(c, level);
     set_level_due(c, LTX_LEVEL_SNAPSHOT);
-    if (replica_needs_snapshot(c->opt.replica) &&
+    if ((c->want_snapshot || replica_needs_snapshot(c->opt.replica)) &&
         c->level[LTX_LEVEL_SNAPSHOT].retry.failures == 0)
         c->level[LTX_LEVEL_SNAPSHOT].due = mono_now();
     set_l0_due(c);
@@ -393,6 +393,12 @@ compactor_delete(struct compactor *c, size_t n, void (*next)(struct compactor *c
 
 /* --- from outside ---------------------------------------------------------------------
  */
+
+void
+compactor_page_size_changed(struct compactor *c)
+{
+    c->want_snapshot = !c->opt.only_on_request;
+}
 
 bool
 compactor_busy(const struct compactor *c)

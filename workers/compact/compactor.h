@@ -47,6 +47,12 @@ struct compactor_options {
 struct compactor *compactor_new(const struct compactor_options *options);
 void compactor_free(struct compactor *c); /* not while busy; NULL is fine */
 
+/*
+ * The database got another page size: other programs cannot restore across the change, so
+ * a snapshot follows as soon as possible.
+ */
+void compactor_page_size_changed(struct compactor *c);
+
 /* Milliseconds until compactor_run has something to do; 0: now; -1: nothing to wait for.
  */
 int64_t compactor_due_ms(struct compactor *c);

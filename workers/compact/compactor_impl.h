@@ -43,7 +43,7 @@ struct compactor {
     struct recurring retain, retain_l0, validate;
     char verify_told[160];          /* the last problem that was logged */
     uint64_t skip_to[LTX_N_LEVELS]; /* merges into the level start above this TXID */
-    bool want_snapshot;             /* merges of a level cannot go on without one */
+    bool want_snapshot;             /* as soon as possible, whatever the interval says */
 
     struct {
         bool snapshot, retention;
@@ -58,6 +58,8 @@ struct compactor {
     void (*next)(struct compactor *c); /* after a listing or a deletion */
     struct drv_op *op;
     struct merge *merge;
+    uint64_t page_size_until; /* found by the merge under way; 0: no change in it */
+    uint64_t merge_until;     /* no source behind it; UINT64_MAX: any */
     struct upload *upload;
     struct frozen *frozen;
     struct drv_source source;

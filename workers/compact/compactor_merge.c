@@ -27,6 +27,8 @@ written(struct compactor *c, const struct ltx_info *info)
 {
     replica_took(c->opt.replica, info);
     if (info->level == LTX_LEVEL_SNAPSHOT)
+        c->want_snapshot = false;
+    if (info->level == LTX_LEVEL_SNAPSHOT)
         log_info("snapshot complete", LF_STR("path", c->opt.db_path),
             LF_TXID("txid", info->max_txid), LF_INT("size", info->size));
     else
@@ -89,6 +91,25 @@ step_over(struct compactor *c, const struct err *e)
     compactor_ended(c, NULL);
 }
 
+static void look_for_sources(struct compactor *c);
+
+/*
+ * Files of two page sizes never get into one: a merge ends where the page size changes,
+ * and the next one begins with the full image that the change was captured as. So a row
+ * of files goes on over the change, and restores need nothing of before it.
+ */
+static void
+end_at_page_size(struct compactor *c)
+{
+    log_info("page size changed, merging up to the change",
+        LF_STR("path", c->opt.db_path), LF_INT("level", c->at),
+        LF_TXID("txid", c->page_size_until));
+    c->merge_until = c->page_size_until;
+    if (newest(c, LTX_LEVEL_SNAPSHOT) <= c->merge_until)
+        c->want_snapshot = true;
+    look_for_sources(c);
+}
+
 static void
 on_merged(void *arg, const struct ltx_info *info, const struct err *e)
 {
@@ -96,7 +117,11 @@ on_merged(void *arg, const struct ltx_info *info, const struct err *e)
 
     c->merge = NULL;
     if (e != NULL) {
-        if (e->code == ERR_CORRUPT || e->code == ERR_NOT_FOUND) /* an input is gone */
+        if (e->code == ERR_CORRUPT && c->page_size_until != 0 &&
+            c->page_size_until < c->merge_until)
+            end_at_page_size(c);
+        else if (e->code == ERR_CORRUPT ||
+                 e->code == ERR_NOT_FOUND) /* an input is gone */
             step_over(c, e);
         else
             compactor_ended(c, e);
@@ -123,11 +148,13 @@ start_merge(struct compactor *c, const struct merge_plan *plan)
         .files = c->list,
         .n = plan->n,
         .min_txid = plan->min_txid,
+        .page_size_until = &c->page_size_until,
         .done = on_merged,
         .arg = c };
     struct err e;
 
-    c->more = plan->more;
+    c->more = plan->more || c->merge_until != UINT64_MAX;
+    c->page_size_until = 0;
     if (merge_start(&options, &c->merge, &e) != 0)
         compactor_ended(c, &e);
 }
@@ -157,6 +184,8 @@ choose(struct compactor *c)
         .max_inputs = merge_max_inputs(engine_page_size(c->opt.engine)) };
     struct merge_plan plan;
 
+    if (req.limit_txid > c->merge_until)
+        req.limit_txid = c->merge_until;
     /* A file that begins before the place that was asked for may bridge a hole. */
     if (!c->list_all && c->n_list > 0 && c->list[0].min_txid > req.dst_max + 1) {
         c->list_all = true;
@@ -177,8 +206,8 @@ choose(struct compactor *c)
     }
 }
 
-void
-compactor_begin_merge(struct compactor *c)
+static void
+look_for_sources(struct compactor *c)
 {
     c->list_all = false;
     if (c->at == 1 && compactor_copy_l0(c)) {
@@ -187,6 +216,13 @@ compactor_begin_merge(struct compactor *c)
         return;
     }
     compactor_list(c, c->at - 1, newest(c, c->at) + 1, choose);
+}
+
+void
+compactor_begin_merge(struct compactor *c)
+{
+    c->merge_until = UINT64_MAX;
+    look_for_sources(c);
 }
 
 /* --- snapshots ------------------------------------------------------------------------

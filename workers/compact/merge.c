@@ -96,6 +96,18 @@ merge_into(struct merge *m, struct ltx_decoder **decs, struct ltx_sink sink,
     return rc;
 }
 
+/* The inputs that are as the first one end at *until; untouched when all are. */
+static void
+find_page_size_change(struct ltx_decoder *const *decs, size_t n, uint64_t *until)
+{
+    for (size_t i = 1; i < n; i++)
+        if (ltx_decoder_header(decs[i])->page_size !=
+            ltx_decoder_header(decs[0])->page_size) {
+            *until = ltx_decoder_header(decs[i - 1])->max_txid;
+            return;
+        }
+}
+
 static int
 make(void *arg, struct ltx_sink sink, const struct cancel *cancel, struct err *e)
 {
@@ -107,6 +119,8 @@ make(void *arg, struct ltx_sink sink, const struct cancel *cancel, struct err *e
         rc = open_decoder(&m->inputs[i], e);
         decs[i] = m->inputs[i].dec;
     }
+    if (rc == 0 && m->opt.page_size_until != NULL)
+        find_page_size_change(decs, m->n, m->opt.page_size_until);
     if (rc == 0)
         rc = merge_into(m, decs, sink, cancel, e);
     for (size_t i = 0; i < m->n; i++)

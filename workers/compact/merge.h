@@ -37,6 +37,12 @@ struct merge_options {
     uint64_t min_txid; /* of the result, inside the first input (merge_plan.h) */
 
     /*
+     * Gets, before an ERR_CORRUPT, the TXID that the last input of the first one's page
+     * size ends with, when another page size follows. Borrowed until done; may be NULL.
+     */
+    uint64_t *page_size_until;
+
+    /*
      * From the loop, once; one of the two is not NULL. ERR_CORRUPT: an input is damaged,
      * or the inputs have different page sizes. ERR_NOT_FOUND: an input is on neither
      * side.

@@ -38,6 +38,7 @@ struct engine_options {
 struct engine_report {
     bool wrote;         /* a new L0 file: txid, size, image are set */
     bool image;         /* it holds the whole database */
+    bool resized;       /* with another page size than the file before it */
     const char *reason; /* why an image was needed; constant text or NULL */
     uint64_t txid;
     int64_t size;      /* bytes of the file */

@@ -132,6 +132,7 @@ engine_plan_image(struct engine *eng, const struct look *l, struct err *e)
     eng->next = mark_at_start(h);
     eng->next.place = res.end;
     eng->report.image = true;
+    eng->report.resized = eng->found.txid != 0 && eng->found.page_size != page_size;
     eng->report.reason = l->reason;
     return 0;
 }
@@ -155,6 +156,7 @@ commit_plan(struct engine *eng)
 
     eng->txid = h->max_txid;
     eng->commit = h->commit;
+    eng->found.page_size = h->page_size;
     if (!wal_salt_equal(eng->next.salt, eng->mark.salt))
         ckpt_policy_restarted(&eng->policy);
     if (h->wal_size > 0)
