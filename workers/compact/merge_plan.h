@@ -36,14 +36,14 @@ struct merge_plan_request {
     uint64_t dst_max;           /* last TXID of the destination level; 0: it is empty */
     uint64_t snapshot_max;      /* last TXID of the newest snapshot; 0: none */
 
-    uint64_t limit_txid; /* sources that end behind it wait; UINT64_MAX: none does */
-
     /*
-     * Sources that begin at or before it are never taken; 0: all may. Where the page size
-     * changes at TXID p, files of both sizes cannot be merged: first merge with
-     * limit_txid p - 1 as long as there is anything, then skip to the max TXID of a
-     * snapshot taken at or behind p.
+     * Sources that end behind it wait; UINT64_MAX: none does. Files of two page sizes
+     * cannot be merged: where it changes at TXID p, one merge has the limit p - 1, and
+     * the next one begins with the full image that p is.
      */
+    uint64_t limit_txid;
+
+    /* Sources that begin at or before it are never taken; 0: all may. */
     uint64_t skip_to;
 
     size_t max_inputs; /* 0: any number */

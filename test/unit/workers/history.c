@@ -109,6 +109,18 @@ history_delete(struct history *h, const struct ltx_info *files, size_t n)
     }
 }
 
+uint32_t
+history_page_size(const struct history *h, const struct ltx_info *f)
+{
+    const struct bytes *b = history_find(h, f);
+    struct ltx_header head;
+    struct err e;
+
+    cr_assert_not_null(b);
+    cr_assert_eq(ltx_header_decode(b->p, &head, &e), 0, "%s", e.text);
+    return head.page_size;
+}
+
 uint64_t
 history_max(const struct history *h, int level)
 {
@@ -316,11 +328,16 @@ history_restore(
     const struct image *want = &h->state[plan->files[plan->n - 1].max_txid];
     struct inputs in;
     struct ltx_merge *m = NULL;
+    size_t from = 0;
     int rc = inputs_open(&in, h, plan->files, plan->n, e);
 
+    for (size_t i = 1; rc == 0 && i < plan->n; i++)
+        if (ltx_decoder_header(in.decs[i])->page_size !=
+            ltx_decoder_header(in.decs[i - 1])->page_size)
+            from = i;
     memset(out, 0xee, sizeof(out));
     if (rc == 0)
-        rc = ltx_merge_open(in.decs, plan->n, &m, e);
+        rc = ltx_merge_open(in.decs + from, plan->n - from, &m, e);
     if (rc == 0)
         rc = read_image(m, out, e);
     if (rc == 0) {

@@ -55,13 +55,15 @@ int history_merge(struct history *h, const struct ltx_info *files, size_t n, int
 
 const struct bytes *history_find(const struct history *h, const struct ltx_info *f);
 void history_delete(struct history *h, const struct ltx_info *files, size_t n);
+uint32_t history_page_size(const struct history *h, const struct ltx_info *f);
 uint64_t history_max(const struct history *h, int level); /* highest TXID; 0: empty */
 
 int history_plan(const struct history *h, const struct restore_target *target,
     struct restore_plan *plan, struct err *e);
 
 /*
- * Restores what was planned; ERR_NOT_FOUND when a file is gone. *same: it is the state
+ * Restores what was planned, as the restore does: not with what lies before a change of
+ * the page size; ERR_NOT_FOUND when a file is gone. *same: it is the state
  * after the plan's last TXID, byte for byte.
  */
 int history_restore(

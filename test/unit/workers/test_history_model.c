@@ -39,14 +39,13 @@ static struct {
 static struct {
     int64_t window_start, l0_start, own_start[LTX_N_LEVELS];
     bool is_l1_end[HISTORY_MAX_TXID + 1]; /* a file of level 1 ends here */
-    uint64_t skip_to;
     bool lost_files;
 } past;
 
 /* That the histories reach what they are about. */
 static struct {
     unsigned restores, exact, l1_grained, txids, planned, graced, merges, bridged,
-        trimmed, gaps, resized, deleted_snapshots, deleted, deleted_l0;
+        trimmed, gaps, resized, split, crossed, deleted_snapshots, deleted, deleted_l0;
 } did;
 
 static char log_lines[N_LOG][160];
@@ -135,19 +134,14 @@ restore(const struct restore_plan *plan, const char *what)
     did.restores++;
 }
 
-/*
- * Plans know names, not page sizes: where the snapshot behind a change of the page size
- * is out of the window, and deleted, older level-0 files may still look like a way
- * across.
- */
-static bool
-crosses_page_sizes(const struct restore_plan *plan)
+/* Where the files stop to have the first one's page size; UINT64_MAX: they do not. */
+static uint64_t
+page_size_until(const struct ltx_info *files, size_t n)
 {
-    for (size_t i = 1; i < plan->n; i++)
-        if (h.state[plan->files[i].max_txid].page_size !=
-            h.state[plan->files[i - 1].max_txid].page_size)
-            return true;
-    return false;
+    for (size_t i = 1; i < n; i++)
+        if (history_page_size(&h, &files[i]) != history_page_size(&h, &files[0]))
+            return files[i - 1].max_txid;
+    return UINT64_MAX;
 }
 
 /* The TXID that a target gives, or 0: not available. */
@@ -159,12 +153,12 @@ reach(struct restore_target target, const char *what)
     uint64_t reached = 0;
     int rc = history_plan(&h, &target, &plan, &e);
 
-    if (rc == 0 && !crosses_page_sizes(&plan)) {
+    CHECK(rc == 0 || rc == ERR_NOT_FOUND || (rc == ERR_CORRUPT && how.damage), "%s: %s",
+        what, e.text);
+    if (rc == 0) {
         reached = plan.files[plan.n - 1].max_txid;
         restore(&plan, what);
-    } else if (rc != 0) {
-        CHECK(rc == ERR_NOT_FOUND || (rc == ERR_CORRUPT && how.damage), "%s: %s", what,
-            e.text);
+        did.crossed += page_size_until(plan.files, plan.n) != UINT64_MAX;
     }
     restore_plan_deinit(&plan);
     return reached;
@@ -295,15 +289,30 @@ merge_request(int level)
         .n_src = h.level[level - 1].n,
         .dst_max = history_max(&h, level),
         .snapshot_max = history_max(&h, LTX_LEVEL_SNAPSHOT),
-        .limit_txid = UINT64_MAX,
-        .skip_to = past.skip_to };
+        .limit_txid = UINT64_MAX };
+}
+
+/* As the daemon: a merge ends where another page size follows. */
+static struct merge_plan
+plan_merge(struct merge_plan_request req, struct ltx_info *chosen)
+{
+    struct merge_plan p = merge_plan_make(&req, chosen);
+    uint64_t until = page_size_until(chosen, p.n);
+
+    if (until != UINT64_MAX) {
+        did.split++;
+        req.limit_txid = until;
+        p = merge_plan_make(&req, chosen);
+        CHECK(p.verdict == MERGE_GO && p.max_txid == until, "not up to the change");
+    }
+    return p;
 }
 
 static enum merge_verdict
 run_merge(int level, const struct merge_plan_request *req, bool real)
 {
     struct ltx_info *chosen = malloc((req->n_src + 1) * sizeof(chosen[0]));
-    struct merge_plan p = merge_plan_make(req, chosen);
+    struct merge_plan p = plan_merge(*req, chosen);
     uint64_t min = p.min_txid;
     struct err e = ERR_NONE;
 
@@ -334,13 +343,12 @@ merge(int level, struct merge_plan_request req)
     if (verdict == MERGE_GAP) {
         CHECK(how.damage, "a hole below level %d", level);
         did.gaps++;
-        note("snapshot over the hole");
         history_snapshot(&h);
         req = merge_request(level);
         verdict = run_merge(level, &req, true);
         CHECK(verdict != MERGE_GAP, "not closed by a snapshot");
     }
-    if (level == 1 && !past.lost_files && !how.stale_writer && !how.page_sizes)
+    if (level == 1 && !past.lost_files && !how.stale_writer)
         CHECK(validate_merged(h.level[1].files, h.level[1].n, &e) == 0, "%s", e.text);
     return verdict == MERGE_GO;
 }
@@ -383,10 +391,7 @@ merge_stale(int level)
     run_merge(level, &req, false);
 }
 
-/*
- * Files of two page sizes cannot be merged: what is there goes up first, then a snapshot
- * is the new beginning.
- */
+/* The snapshot comes at once as a rule; it may fail, and then comes much later. */
 static void
 change_page_size(void)
 {
@@ -394,9 +399,8 @@ change_page_size(void)
 
     note("page size %u at %llu", size, (unsigned long long)h.n + 1);
     history_change_page_size(&h, size);
-    merge_all(h.n - 1);
-    history_snapshot(&h);
-    past.skip_to = h.n;
+    if (below(2) == 0)
+        history_snapshot(&h);
     did.resized++;
 }
 
@@ -560,12 +564,12 @@ lose_a_file(void)
 static void
 special(void)
 {
-    if (how.damage)
+    if (how.page_sizes && h.n > 0 && below(4) == 0)
+        change_page_size();
+    else if (how.damage)
         lose_a_file();
     else if (how.stale_writer && below(2) == 0)
         merge_stale(1 + (int)below(N_MERGED));
-    else if (how.page_sizes && h.n > 0 && below(4) == 0)
-        change_page_size();
 }
 
 static void
@@ -630,7 +634,7 @@ choose_how(uint64_t seed, bool damage)
     how.no_retention = below(10) == 0;
     how.knows_l1 = below(4) != 0;
     how.stale_writer = below(4) == 0;
-    how.page_sizes = below(4) == 0 && !damage;
+    how.page_sizes = below(3) == 0;
     how.damage = damage;
     for (int l = 1; l <= N_MERGED && below(3) == 0; l++)
         how.own_ms[l] = below_ms(how.retention_ms * 2);
@@ -644,7 +648,6 @@ choose_how(uint64_t seed, bool damage)
 static void
 finish(void)
 {
-    note("finish");
     history_snapshot(&h);
     CHECK(reach((struct restore_target){ 0 }, "the end") == h.n, "not the newest");
     for (int i = 0; i < 3; i++)
@@ -683,7 +686,8 @@ Test(history_model, every_moment_that_is_promised_restores_to_its_state)
 {
     if (run(false)) {
         cr_expect(did.exact > 1000 && did.l1_grained > 1000 && did.txids > 500);
-        cr_expect(did.merges > 500 && did.trimmed > 2 && did.resized > 5);
+        cr_expect(did.merges > 500 && did.trimmed > 2 && did.resized > 20);
+        cr_expect(did.split > 20 && did.crossed > 100);
         cr_expect(did.planned > 1000 && did.graced > 3 && did.bridged > 20);
         cr_expect(did.deleted_snapshots > 20 && did.deleted > 50 && did.deleted_l0 > 200);
     }
