@@ -198,7 +198,7 @@ refuse_push(struct replica *r)
 static bool
 is_busy(const struct replica *r)
 {
-    return r->op != NULL || r->compare != NULL;
+    return r->op != NULL || r->compare != NULL || r->verify != NULL;
 }
 
 /*
@@ -355,10 +355,10 @@ replica_open(const struct replica_options *options, struct replica **out, struct
     return 0;
 }
 
-static void
-free_if_closed(struct replica *r)
+void
+replica_free_if_closed(struct replica *r)
 {
-    if (!r->drv_is_closed || !r->timer_is_closed)
+    if (!r->drv_is_closed || !r->timer_is_closed || r->verify != NULL)
         return;
     sys_close(&r->fd);
     if (r->closed != NULL)
@@ -373,7 +373,7 @@ on_drv_closed(void *arg)
     struct replica *r = arg;
 
     r->drv_is_closed = true;
-    free_if_closed(r);
+    replica_free_if_closed(r);
 }
 
 static void
@@ -382,7 +382,7 @@ on_timer_closed(uv_handle_t *h)
     struct replica *r = container_of(h, struct replica, timer);
 
     r->timer_is_closed = true;
-    free_if_closed(r);
+    replica_free_if_closed(r);
 }
 
 void
@@ -394,6 +394,7 @@ replica_close(struct replica *r, void (*closed)(void *arg), void *arg)
     r->closed_arg = arg;
     uv_close((uv_handle_t *)&r->timer, on_timer_closed);
     compare_cancel(r->compare);
+    verify_cancel(r->verify);
     drv_close(r->drv, on_drv_closed, r);
 }
 

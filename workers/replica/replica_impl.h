@@ -9,6 +9,7 @@
 #include "workers/replica/compare.h"
 #include "workers/replica/holdings.h"
 #include "workers/replica/replica.h"
+#include "workers/replica/verify.h"
 #include "workers/sync/pacer.h"
 
 struct replica {
@@ -54,6 +55,7 @@ struct replica {
     int64_t last_ok_ms;
 
     /* the upload under way */
+    struct verify *verify; /* is the local file whole? */
     int fd;
     int64_t fd_size; /* bytes */
     struct drv_source source;
@@ -63,6 +65,9 @@ struct replica {
 /* An attempt ended. After a failure a back-off runs, unless r is stopped. */
 void replica_failed(struct replica *r, const struct err *e);
 void replica_succeeded(struct replica *r);
+
+/* The end of replica_close, once nothing is under way any more. */
+void replica_free_if_closed(struct replica *r);
 
 /* All levels are listed: sets r->foreign, then calls replica_verified. */
 void replica_verify(struct replica *r);

@@ -188,26 +188,6 @@ open_local(struct replica *r, uint64_t txid, struct err *e)
     return 0;
 }
 
-/* ERR_CORRUPT: the open file is not the one that its name says. */
-static int
-check_header(const struct replica *r, uint64_t txid, struct err *e)
-{
-    uint8_t raw[LTX_HEADER_SIZE];
-    struct ltx_header h;
-    int rc;
-
-    if (r->fd_size < LTX_MIN_FILE_SIZE)
-        return err_set(
-            e, ERR_CORRUPT, "%lld bytes are no whole ltx file", (long long)r->fd_size);
-    rc = sys_pread_all(r->fd, raw, sizeof(raw), 0, e);
-    if (rc == 0)
-        rc = ltx_header_decode(raw, &h, e);
-    if (rc == 0 && (h.min_txid != txid || h.max_txid != txid))
-        rc = err_set(e, ERR_CORRUPT, "its header names transactions %016llx-%016llx",
-            (unsigned long long)h.min_txid, (unsigned long long)h.max_txid);
-    return rc;
-}
-
 /*
  * It is worth nothing at the destination, and no attempt would make it better. Ends with
  * ERR_NOT_FOUND, unless it could not be moved.
@@ -229,51 +209,97 @@ put_aside(struct replica *r, uint64_t txid, struct err *e)
     return err_code(e);
 }
 
-/* ERR_NOT_FOUND: it is gone, or was not worth keeping. */
-static int
-open_intact(struct replica *r, uint64_t txid, struct err *e)
+/* The local file is gone, or was not worth keeping. */
+static void
+has_no_file(struct replica *r, struct err *e)
 {
-    int rc = open_local(r, txid, e);
-
-    r->lost = rc == ERR_NOT_FOUND && r->txid > 0 && replica_has_local(r, r->txid);
-    if (rc != 0)
-        return rc;
-    rc = check_header(r, txid, e);
-    if (rc == 0)
-        return 0;
-    sys_close(&r->fd);
-    return rc == ERR_CORRUPT ? put_aside(r, txid, e) : rc;
+    err_wrap(e, "a snapshot is needed: open ltx file");
+    err_hint(e, "litestream reset %s", r->opt.db_path);
+    e->code = ERR_CORRUPT; /* the other one is normal control flow */
+    is_missing(r, e);
 }
 
-void
-replica_upload(struct replica *r)
+/* --- sending it -----------------------------------------------------------------------
+ */
+
+static void
+send_file(struct replica *r)
 {
     struct drv_put req = { .level = 0,
         .min_txid = r->txid + 1,
         .max_txid = r->txid + 1,
+        .size = r->fd_size,
         .exclusive = true,
         .src = &r->source,
         .done = on_uploaded,
         .arg = r };
     struct err e;
-    int rc = open_intact(r, r->txid + 1, &e);
 
-    if (rc == ERR_NOT_FOUND) {
-        err_wrap(&e, "a snapshot is needed: open ltx file");
-        err_hint(&e, "litestream reset %s", r->opt.db_path);
-        e.code = ERR_CORRUPT; /* the other one is normal control flow */
-        is_missing(r, &e);
-        return;
-    }
-    if (rc != 0) {
-        replica_failed(r, &e);
-        return;
-    }
     r->needs_snapshot = false; /* it is back */
-    req.size = r->fd_size;
     drv_source_file(&r->source, r->fd, 0);
     r->op = drv_put(r->drv, &req, &e);
     if (r->op == NULL) {
+        sys_close(&r->fd);
+        replica_failed(r, &e);
+    }
+}
+
+/* e: what its verification found, NULL: it is good. */
+static void
+is_verified(struct replica *r, const struct err *found)
+{
+    struct err e;
+
+    if (found == NULL) {
+        send_file(r);
+        return;
+    }
+    e = *found;
+    sys_close(&r->fd);
+    if (e.code != ERR_CORRUPT)
+        err_wrap(&e, "verify local ltx file");
+    else if (put_aside(r, r->txid + 1, &e) == ERR_NOT_FOUND) {
+        has_no_file(r, &e);
+        return;
+    }
+    replica_failed(r, &e);
+}
+
+static void
+on_verified(void *arg, const struct err *found)
+{
+    struct replica *r = arg;
+
+    r->verify = NULL;
+    if (r->closing) {
+        replica_free_if_closed(r);
+    } else if (r->held) { /* meanwhile it became one of another history */
+        sys_close(&r->fd);
+        replica_step(r);
+    } else {
+        is_verified(r, found);
+    }
+}
+
+void
+replica_upload(struct replica *r)
+{
+    uint64_t txid = r->txid + 1;
+    struct err e;
+    int rc = open_local(r, txid, &e);
+
+    r->lost = rc == ERR_NOT_FOUND && r->txid > 0 && replica_has_local(r, r->txid);
+    if (rc == ERR_NOT_FOUND) {
+        has_no_file(r, &e);
+        return;
+    }
+    if (rc == 0 && r->fd_size <= VERIFY_INLINE_BYTES) {
+        is_verified(r, verify_now(r->fd, txid, NULL, &e) != 0 ? &e : NULL);
+        return;
+    }
+    if (rc == 0)
+        rc = verify_start(r->opt.loop, r->fd, txid, on_verified, r, &r->verify, &e);
+    if (rc != 0) {
         sys_close(&r->fd);
         replica_failed(r, &e);
     }

@@ -15,10 +15,14 @@
 #include "common/base/path.h"
 #include "common/base/proc.h"
 #include "common/base/sys.h"
+#include "common/ltx/ltx_encoder.h"
 #include "common/ltx/ltx_name.h"
 #include "test/unit/support/tmp.h"
 
 #define MS INT64_C(1000000)
+
+#define PAGE_SIZE 512
+#define N_PAGES 8
 
 struct replica_rig rig;
 
@@ -329,21 +333,51 @@ rig_try(unsigned i)
 /* --- files ----------------------------------------------------------------------------
  */
 
+struct filling {
+    uint8_t *bytes;
+    size_t n;
+};
+
+static int
+take(void *arg, const void *bytes, size_t n, struct err *e)
+{
+    struct filling *f = arg;
+
+    (void)e;
+    cr_assert_leq(f->n + n, (size_t)RIG_FILE_SIZE);
+    memcpy(f->bytes + f->n, bytes, n);
+    f->n += n;
+    return 0;
+}
+
+/* Noise does not become shorter: all files are of one size. */
 static void
 fill(uint8_t *bytes, uint64_t txid, unsigned variant)
 {
     struct ltx_header h = { .flags = LTX_FLAG_NO_CHECKSUM,
-        .page_size = 4096,
-        .commit = 1,
+        .page_size = PAGE_SIZE,
+        .commit = N_PAGES,
         .min_txid = txid,
         .max_txid = txid };
-    uint32_t state = (uint32_t)txid * 31 + variant;
+    struct filling f = { .bytes = bytes };
+    struct ltx_sink sink = { .write = take, .arg = &f };
+    uint64_t noise = txid * 31 + variant + 1;
+    struct ltx_encoder *enc;
+    struct err e;
 
-    ltx_header_encode(&h, bytes);
-    for (size_t i = LTX_HEADER_SIZE; i < RIG_FILE_SIZE; i++) {
-        state = state * 1664525u + 1013904223u;
-        bytes[i] = (uint8_t)(state >> 24);
+    cr_assert_eq(ltx_encoder_open(&h, sink, NULL, &enc, &e), 0, "%s", e.text);
+    for (uint32_t pgno = 1; pgno <= N_PAGES; pgno++) {
+        uint8_t page[PAGE_SIZE];
+
+        for (size_t i = 0; i < sizeof(page); i++) {
+            noise = noise * 6364136223846793005u + 1442695040888963407u;
+            page[i] = (uint8_t)(noise >> 56);
+        }
+        cr_assert_eq(ltx_encoder_page(enc, pgno, page, &e), 0, "%s", e.text);
     }
+    cr_assert_eq(ltx_encoder_close(enc, 0, NULL, &e), 0, "%s", e.text);
+    ltx_encoder_free(enc);
+    cr_assert_eq(f.n, (size_t)RIG_FILE_SIZE, "%zu bytes", f.n);
 }
 
 void

@@ -78,9 +78,9 @@ void rig_try(unsigned i);
 
 void rig_unhang(void); /* lets one waiting call go */
 
-/* --- files: a header that the driver takes, then noise of the TXID and the variant */
+/* --- files: good ones, with noise of the TXID and the variant in their pages */
 
-#define RIG_FILE_SIZE 5000
+#define RIG_FILE_SIZE 4370
 
 /* Variant 0 is the right one. The folder of path is made. */
 void rig_write_file(const char *path, uint64_t txid, unsigned variant);
