@@ -85,7 +85,16 @@ def remove(folder, txid):
     os.unlink(path_of(folder, txid))
 
 
-@pytest.mark.parametrize("lose", [remove, empty, fill_with_zeros, exchange])
+def flip_a_bit(folder, txid):
+    path = path_of(folder, txid)
+    with open(path, "r+b") as f:
+        f.seek(os.path.getsize(path) // 2)
+        byte = f.read(1)[0]
+        f.seek(-1, os.SEEK_CUR)
+        f.write(bytes([byte ^ 4]))
+
+
+@pytest.mark.parametrize("lose", [remove, empty, fill_with_zeros, exchange, flip_a_bit])
 def test_before_it_went_up(machine, lose):
     daemon = machine.start()
     machine.commit(3, machine.replica)
@@ -157,6 +166,26 @@ def test_on_both_sides_after_it_went_up(machine):
     lib.wait_until(lambda: newest_of(machine.replica, 1) > lost, 20, "a merge")
     machine.assert_whole()
     daemon.stop()
+
+
+def test_inside_after_it_went_up(machine):
+    """The replica has a good copy: merges take that one, and nothing is given up."""
+    daemon = machine.start(merges_every="2s")
+    daemon.wait_log("compaction complete", 30)
+    merged = newest_of(machine.replica, 1)
+    while newest_of(machine.replica, 1) == merged:  # right behind a merge there is time
+        machine.commit(1, machine.replica)
+    machine.commit(3, machine.replica)
+    damaged = disk.newest_txid(machine.replica) - 1
+    flip_a_bit(machine.local, damaged)
+    daemon.wait_log('level=WARN msg="a local ltx file is damaged, merging what the replica', 30)
+    lib.wait_until(lambda: newest_of(machine.replica, 1) >= damaged, 20, "a merge")
+    machine.assert_whole()
+    daemon.stop()
+    assert daemon.lines("compaction failed|behind a snapshot") == []
+    assert len(disk.level_names(machine.replica, SNAPSHOT)) == 1
+    row = [(int(n[:16], 16), int(n[17:33], 16)) for n in disk.level_names(machine.replica, 1)]
+    assert all(a[1] + 1 == b[0] for a, b in zip(row, row[1:])), row
 
 
 def asides(folder):

@@ -419,6 +419,7 @@ compactor_cancel(struct compactor *c)
     drv_cancel(c->op);
     merge_cancel(c->merge);
     upload_cancel(c->upload);
+    verify_cancel(c->verify);
 }
 
 void

@@ -12,6 +12,7 @@
 #include "workers/compact/merge.h"
 #include "workers/compact/upload.h"
 #include "workers/replica/holdings.h"
+#include "workers/replica/verify.h"
 #include "workers/sync/frozen.h"
 
 enum task {
@@ -60,7 +61,9 @@ struct compactor {
     struct merge *merge;
     uint64_t page_size_until; /* found by the merge under way; 0: no change in it */
     uint64_t merge_until;     /* no source behind it; UINT64_MAX: any */
+    bool merge_remote;        /* the local copies are not trusted */
     struct upload *upload;
+    struct verify *verify; /* of the first local file */
     struct frozen *frozen;
     struct drv_source source;
     int fd;

@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -110,6 +111,19 @@ end_at_page_size(struct compactor *c)
     look_for_sources(c);
 }
 
+/*
+ * Level 0 is read from the local copies. One that is damaged says nothing about the file
+ * that went up when it was still good.
+ */
+static void
+merge_without_copies(struct compactor *c, const struct err *e)
+{
+    log_warn("a local ltx file is damaged, merging what the replica holds",
+        LF_STR("path", c->opt.db_path), LF_INT("level", c->at), LF_ERR(e));
+    c->merge_remote = true;
+    look_for_sources(c);
+}
+
 static void
 on_merged(void *arg, const struct ltx_info *info, const struct err *e)
 {
@@ -120,6 +134,8 @@ on_merged(void *arg, const struct ltx_info *info, const struct err *e)
         if (e->code == ERR_CORRUPT && c->page_size_until != 0 &&
             c->page_size_until < c->merge_until)
             end_at_page_size(c);
+        else if (e->code == ERR_CORRUPT && c->at == 1 && !c->merge_remote)
+            merge_without_copies(c, e);
         else if (e->code == ERR_CORRUPT ||
                  e->code == ERR_NOT_FOUND) /* an input is gone */
             step_over(c, e);
@@ -142,7 +158,7 @@ start_merge(struct compactor *c, const struct merge_plan *plan)
 {
     struct merge_options options = { .loop = c->opt.loop,
         .drv = replica_drv(c->opt.replica),
-        .l0_dir = c->opt.l0_dir,
+        .l0_dir = c->merge_remote ? NULL : c->opt.l0_dir,
         .spool_dir = c->opt.spool_dir,
         .level = c->at,
         .files = c->list,
@@ -222,6 +238,7 @@ void
 compactor_begin_merge(struct compactor *c)
 {
     c->merge_until = UINT64_MAX;
+    c->merge_remote = false;
     look_for_sources(c);
 }
 
@@ -313,9 +330,8 @@ on_copied(void *arg, const struct drv_result *res)
     snapshot_over(c, res->err == NULL ? &info : NULL, res->err);
 }
 
-/* The very first local file is a full image of TXID 1: it is a snapshot as it is. */
-static bool
-upload_first_file(struct compactor *c)
+static void
+send_first_file(struct compactor *c)
 {
     struct drv_put req = { .level = LTX_LEVEL_SNAPSHOT,
         .min_txid = 1,
@@ -323,8 +339,45 @@ upload_first_file(struct compactor *c)
         .src = &c->source,
         .done = on_copied,
         .arg = c };
-    char name[LTX_NAME_SIZE];
     struct stat st;
+    struct err e;
+
+    if (fstat(c->fd, &st) != 0) {
+        err_errno(&e, errno, "stat ltx file");
+        snapshot_over(c, NULL, &e);
+        return;
+    }
+    req.size = st.st_size;
+    drv_source_file(&c->source, c->fd, 0);
+    c->op = drv_put(replica_drv(c->opt.replica), &req, &e);
+    if (c->op == NULL)
+        snapshot_over(c, NULL, &e);
+}
+
+static void read_snapshot(struct compactor *c);
+
+static void
+on_verified(void *arg, const struct err *e)
+{
+    struct compactor *c = arg;
+
+    c->verify = NULL;
+    if (e == NULL) {
+        send_first_file(c);
+    } else if (e->code == ERR_CANCELLED) {
+        snapshot_over(c, NULL, e);
+    } else {
+        sys_close(&c->fd);
+        read_snapshot(c);
+    }
+}
+
+/* The very first local file is a full image of TXID 1: it is a snapshot as it is. */
+static bool
+take_first_file(struct compactor *c)
+{
+    char name[LTX_NAME_SIZE];
+    struct stat st = { 0 };
     struct err e;
     char *path;
     int rc;
@@ -335,31 +388,35 @@ upload_first_file(struct compactor *c)
     path = path_join(c->opt.l0_dir, name);
     rc = sys_open(path, O_RDONLY, 0, &c->fd, &e);
     mem_free(path);
-    if (rc != 0 || fstat(c->fd, &st) != 0) {
-        sys_close(&c->fd);
-        return false;
+    if (rc == 0 && fstat(c->fd, &st) == 0 && st.st_size <= VERIFY_INLINE_BYTES) {
+        rc = verify_now(c->fd, 1, NULL, &e);
+        if (rc == 0)
+            send_first_file(c);
+    } else if (rc == 0) {
+        rc = verify_start(c->opt.loop, c->fd, 1, on_verified, c, &c->verify, &e);
     }
-    req.size = st.st_size;
-    drv_source_file(&c->source, c->fd, 0);
-    c->op = drv_put(replica_drv(c->opt.replica), &req, &e);
-    if (c->op == NULL)
-        snapshot_over(c, NULL, &e);
-    return true;
+    if (rc != 0)
+        sys_close(&c->fd);
+    return rc == 0;
 }
 
-void
-compactor_begin_snapshot(struct compactor *c)
+static void
+read_snapshot(struct compactor *c)
 {
     struct err e;
-    int rc;
+    int rc = upload_snapshot(c, &e);
 
-    if (upload_first_file(c))
-        return;
-    rc = upload_snapshot(c, &e);
     if (rc == 0)
         return;
     if (rc == ERR_AGAIN && !c->on_request)
         try_soon(c, &e);
     else
         compactor_ended(c, &e);
+}
+
+void
+compactor_begin_snapshot(struct compactor *c)
+{
+    if (!take_first_file(c))
+        read_snapshot(c);
 }

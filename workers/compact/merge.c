@@ -199,7 +199,7 @@ open_local(struct merge *m, struct input *in, struct err *e)
     char *path;
     int rc;
 
-    if (in->info.level != 0)
+    if (in->info.level != 0 || m->opt.l0_dir == NULL)
         return 0;
     ltx_name_format(in->info.min_txid, in->info.max_txid, name);
     path = path_join(m->opt.l0_dir, name);

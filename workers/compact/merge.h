@@ -29,7 +29,7 @@ struct merge; /* opaque; gone when `done` returns */
 struct merge_options {
     uv_loop_t *loop;
     struct drv *drv;
-    const char *l0_dir;           /* local level 0; borrowed until done */
+    const char *l0_dir; /* local level 0; borrowed until done; NULL: only what is there */
     const char *spool_dir;        /* for large page indexes; borrowed until done */
     int level;                    /* of the result */
     const struct ltx_info *files; /* 1..merge_max_inputs, contiguous; copied */
