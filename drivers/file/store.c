@@ -214,8 +214,12 @@ lock_tmp(const char *tmp, int fd, bool *gone, struct err *e)
         return err_set(e, ERR_BUSY, "%s is being written by another writer", tmp);
     if (fstat(fd, &mine) != 0)
         return err_errno(e, errno, "stat %s", tmp);
-    *gone = stat(tmp, &named) != 0 || named.st_ino != mine.st_ino ||
-            named.st_dev != mine.st_dev;
+    if (stat(tmp, &named) == 0)
+        *gone = named.st_ino != mine.st_ino || named.st_dev != mine.st_dev;
+    else if (errno == ENOENT)
+        *gone = true;
+    else /* nor would it be there the next time */
+        return err_errno(e, errno, "stat %s", tmp);
     if (!*gone && mine.st_size > 0 && sys->ftruncate(fd, 0) != 0)
         return err_errno(e, errno, "truncate %s", tmp);
     return 0;
