@@ -1,0 +1,19 @@
+/*
+ * sftp - replicas on an SFTP server.
+ *
+ * Each operation is a job that has a connection for itself while it runs. There are up to
+ * four connections (one with `concurrent-writes: false`, and then one write request at a
+ * time), so that a snapshot under way holds up neither uploads nor listings; they are
+ * kept for a while and closed when nothing happens. Operations beyond that wait in order.
+ *
+ * A connection that was kept may be dead by now: an operation that fails on one for that
+ * reason is made again on a fresh one, unless bytes of its source are gone.
+ */
+#ifndef DRIVERS_SFTP_SFTP_H
+#define DRIVERS_SFTP_SFTP_H
+
+#include "drivers/driver_impl.h"
+
+extern const struct drv_ops drv_sftp_ops;
+
+#endif
