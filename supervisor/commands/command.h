@@ -84,6 +84,13 @@ void command_plain_logging(bool to_stderr);
 /* "scheme://..." but for sqlite:// and sqlite3://, which are database paths. */
 bool command_is_url(const char *text);
 
+/*
+ * The database of an absolute path. A member of a `dir` entry, whether its file is there
+ * or not, has a configuration of its own, which takes the place of *c.
+ */
+int command_find_db(
+    struct config **c, const char *path, struct cfg_db **db, struct err *e);
+
 /* A replica to read from: by URL, or those of a database of the configuration. */
 struct command_source {
     struct config *config;      /* NULL: by URL */

@@ -129,6 +129,28 @@ source_by_url(const char *url, const struct config_flags *flags, bool keep_stdou
     return 0;
 }
 
+int
+command_find_db(struct config **c, const char *path, struct cfg_db **db, struct err *e)
+{
+    const struct cfg_db *dir;
+    struct config *member;
+    int rc;
+
+    *db = config_find_db(*c, path);
+    if (*db != NULL)
+        return 0;
+    dir = config_find_dir(*c, path);
+    if (dir == NULL)
+        return err_set(e, ERR_USAGE, "database not found in config: %s", path);
+    rc = config_member(*c, dir, path, &member, e);
+    if (rc != 0)
+        return rc;
+    config_free(*c);
+    *c = member;
+    *db = &member->dbs[0];
+    return 0;
+}
+
 static int
 source_by_path(const char *text, const struct config_flags *flags, bool keep_stdout,
     struct command_source *out, struct err *e)
@@ -141,9 +163,7 @@ source_by_path(const char *text, const struct config_flags *flags, bool keep_std
         rc = path_expand_db(text, &path, e);
     if (rc != 0)
         return rc;
-    db = config_find_db(out->config, path);
-    if (db == NULL)
-        rc = err_set(e, ERR_USAGE, "database not found in config: %s", path);
+    rc = command_find_db(&out->config, path, &db, e);
     mem_free(path);
     if (rc == 0)
         rc = cfg_check_replicas(db, e);

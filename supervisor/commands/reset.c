@@ -17,14 +17,6 @@ static const struct command_help help = {
     .usage = "\tlitestream reset [flags] DB_PATH",
 };
 
-static bool
-is_below(const char *path, const char *dir)
-{
-    size_t len = strlen(dir);
-
-    return strncmp(path, dir, len) == 0 && (path[len] == '/' || strcmp(dir, "/") == 0);
-}
-
 /* What the configuration says of a database, also when it is found in a folder; owned. */
 static char *
 configured_meta(struct config *c, const char *db_path)
@@ -36,11 +28,8 @@ configured_meta(struct config *c, const char *db_path)
 
     if (db != NULL)
         return mem_strdup(db->meta_path);
-    for (size_t i = 0; meta == NULL && i < c->n_dbs; i++) {
-        db = &c->dbs[i];
-        if (db->dir[0] == '\0' || !is_below(db_path, db->dir_path) ||
-            config_member(c, db, db_path, &member, &ignored) != 0)
-            continue;
+    db = config_find_dir(c, db_path);
+    if (db != NULL && config_member(c, db, db_path, &member, &ignored) == 0) {
         meta = mem_strdup(member->dbs[0].meta_path);
         config_free(member);
     }
