@@ -334,6 +334,7 @@ db_table_end(struct db_table *t, bool skip)
         if (db_is_active(d))
             db_begin_stop(d, 0, t->skip);
     }
+    db_tell_idle(t); /* there may be none */
 }
 
 void

@@ -510,6 +510,13 @@ db_enqueue(struct db_entry *d)
     db_settle(d);
 }
 
+void
+db_tell_idle(struct db_table *t)
+{
+    t->idle_told = false;
+    uv_idle_start(&t->work, on_work);
+}
+
 bool
 db_is_active(const struct db_entry *d)
 {

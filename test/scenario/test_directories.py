@@ -192,15 +192,17 @@ def test_a_file_that_takes_the_place_of_another_keeps_its_worker(site):
 
 
 def test_the_last_rows_of_a_database_that_is_deleted(site):
-    """A commit is looked at once; what follows within the interval is in the WAL that only
-    the worker still has."""
+    """The first commit is looked at at once; what follows within the interval is in the WAL
+    that only the worker still has."""
     site.make("a.db")
-    daemon = site.start()
+    daemon = site.start(**{"monitor-interval": "3s"})
     site.wait("a.db")
     con = lib.connect(site.path("a.db"))
+    con.execute("INSERT INTO t VALUES (0)")
+    site.wait("a.db")
     for i in range(20):
         con.execute("INSERT INTO t VALUES (?)", (i,))
-    lib.wait_until(lambda: disk.has_all(site.path("a.db"), site.replica_of("a.db")), 20)
+    assert not disk.has_all(site.path("a.db"), site.replica_of("a.db"))
     expected = [row[0] for row in con.execute("SELECT x FROM t")]
     for end in ["", "-wal", "-shm"]:
         os.unlink(site.path("a.db") + end)
@@ -210,6 +212,9 @@ def test_the_last_rows_of_a_database_that_is_deleted(site):
     copy = site.litestream.restore("file://" + site.replica_of("a.db"))
     got = [row[0] for row in sqlite3.connect(copy).execute("SELECT x FROM t")]
     assert got == expected
+    daemon.stop()  # it ends although nothing is left that could end
+    daemon = site.start()
+    daemon.wait_log("found databases in directory")
     site.make("a.db", rows=3)  # another one of that name goes on behind it
     site.wait("a.db")
     daemon.stop()
