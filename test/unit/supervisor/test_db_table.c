@@ -214,6 +214,7 @@ open_table(bool once)
     cr_assert_neq(lives, MAP_FAILED);
     setenv("LITESTREAM_INOTIFY_BUDGET", "2", 1);
     alarm(LIFE_MAX_S);
+    signal(SIGPIPE, SIG_IGN);
     proc_set_role(PROC_SUPERVISOR);
     cr_assert_eq(uv_loop_init(&loop), 0);
     uv_signal_init(&loop, &sigchld);
