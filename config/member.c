@@ -199,11 +199,12 @@ name_below(const struct cfg_db *dir, const char *path)
 {
     size_t len = strlen(dir->dir_path);
 
-    if (len > 0 && dir->dir_path[len - 1] == '/') /* the root */
+    if (len == 0)
+        return NULL;
+    if (dir->dir_path[len - 1] == '/') /* the root */
         len--;
-    return len > 0 && strncmp(path, dir->dir_path, len) == 0 && path[len] == '/'
-               ? path + len + 1
-               : NULL;
+    return strncmp(path, dir->dir_path, len) == 0 && path[len] == '/' ? path + len + 1
+                                                                      : NULL;
 }
 
 const struct cfg_db *

@@ -121,7 +121,7 @@ void db_enqueue(struct db_entry *d); /* db_work() comes from the loop */
 void db_settle(struct db_entry *d);  /* after every change: is it at rest? */
 void db_stopped(struct db_entry *d); /* its stop is over: forget, start anew, or rest */
 void db_handle_closed(struct db_table *t); /* the last thing with a handle of it */
-void db_tell_idle(struct db_table *t); /* from the loop, if nothing is active then */
+void db_tell_idle(struct db_table *t);     /* from the loop, if nothing is active then */
 bool db_is_active(const struct db_entry *d);
 
 /* db_life.c */
