@@ -572,12 +572,14 @@ state_of(const struct db_entry *d)
 void
 db_entry_info(const struct db_entry *d, struct db_info *out)
 {
+    const struct db_setup *s = d->then.share != NULL ? &d->then : &d->now;
+
     *out = (struct db_info){ .path = d->path.text,
-        .config = cfg_share_config(d->now.share),
-        .db = d->now.db,
-        .origin = d->now.origin,
+        .config = cfg_share_config(s->share),
+        .db = s->db,
+        .origin = s->origin,
         .state = state_of(d),
-        .removing = d->removing,
+        .removing = d->removing && d->then.share == NULL,
         .pid = d->pid,
         .ready = d->ready,
         .incarnation = d->incarnation,

@@ -112,11 +112,14 @@ const struct db_entry *db_table_next(
 
 struct db_info {
     const char *path;
-    const struct config *config; /* these two borrowed until the loop goes on */
+
+    /* What it is to run by: where it starts anew after a stop under way, the next one.
+       Borrowed until the loop goes on. */
+    const struct config *config;
     const struct cfg_db *db;
     enum db_origin origin;
     enum db_state state;
-    bool removing; /* it will be gone when it has stopped */
+    bool removing; /* it will be gone when it has stopped (and was not added again) */
     pid_t pid;     /* 0: no process */
     bool ready;    /* this life's first sync is done */
     uint32_t incarnation;

@@ -33,10 +33,14 @@ class Site:
         self.daemon = self.litestream.start("replicate", "-config", config)
         return self.daemon
 
+    def write(self, config):
+        """The file as a whole: half of one, or an empty one, is a configuration as well."""
+        os.replace(self.litestream.config(config, "next.yml"), self.path("app.yml"))
+
     def reload(self, dbs=None, text=None, **more):
         """Writes the file anew and waits for what becomes of it; the log line."""
         config = text if text is not None else {"dbs": dbs, **more}
-        self.litestream.config(config, "app.yml")
+        self.write(config)
         self.daemon.signal(signal.SIGHUP)
         self.reloads += 1
         return self.daemon.wait_log(r"configuration (not )?reloaded", count=self.reloads)
@@ -229,3 +233,59 @@ def test_a_secret_that_cannot_be_read_changes_nothing(site):
     assert site.workers("a.db") == before
     site.daemon.stop()
     book.close()
+
+
+def test_many_reloads_at_once_end_with_the_last_one(site):
+    """While databases of a folder come and go and are written to, and workers are killed."""
+    os.mkdir(site.path("data"))
+    entry = {
+        "dir": site.path("data"),
+        "pattern": "*.db",
+        "watch": True,
+        "monitor-interval": "50ms",
+        "replica": {"path": site.path("replica/data"), "sync-interval": "20ms"},
+    }
+    steady = site.litestream.writer(site.path("steady.db"), pause=0.002)
+    steady.wait_committed(1)
+    last = [site.db("steady.db"), site.db("odd.db"), {**entry, "busy-timeout": "2s"}]
+    books = []
+    site.start([site.db("steady.db")])
+    (worker,) = site.workers("steady.db")
+    for i in range(40):
+        book = lib.Ledger(site.path(f"data/{i:02}.db"))
+        book.commit(2)
+        books.append(book)
+        if i % 4 == 3:  # this one goes again
+            books.pop(0).close()
+            lib.remove_database(site.path(f"data/{i // 4:02}.db"))
+        dbs = [site.db("steady.db")]
+        if i % 2 == 1:
+            dbs.append(site.db("odd.db"))
+        if i % 3 != 1:
+            dbs.append({**entry, "busy-timeout": f"{1 + i % 2}s"})
+        site.write({"dbs": dbs})
+        site.daemon.signal(signal.SIGHUP)
+        if i % 5 == 0:
+            for pid in site.daemon.workers():
+                if pid != worker:
+                    os.kill(pid, signal.SIGKILL)
+                    break
+    site.write({"dbs": last})
+    site.daemon.signal(signal.SIGHUP)
+    odd = lib.Ledger(site.path("odd.db"))
+    odd.commit(3)
+    books.append(odd)
+    for book in books:
+        book.commit(1)
+        name = os.path.relpath(book.path, site.folder)
+        site.litestream.wait_caught_up(book.path, site.path(f"replica/{name}"), 60)
+    steady.stop()
+    site.wait("steady.db")
+    assert site.workers("steady.db") == [worker]
+    lib.wait_until(lambda: len(site.daemon.workers()) == len(books) + 1, 60, "all workers")
+    site.daemon.stop()
+    for book in books[::4] + [odd]:
+        name = os.path.relpath(book.path, site.folder)
+        site.litestream.assert_restores(site.url(name), book.path)
+    for book in books:
+        book.close()

@@ -497,6 +497,15 @@ Test(db_table, removed_is_gone_and_may_be_added_again_at_once)
     cr_expect(info_of("well").removing);
     cr_expect_eq(db_table_add(table, share, &dbs[0], DB_REGISTERED, &e), 0, "%s", e.text);
     cr_expect_eq(db_table_add(table, share, &dbs[0], DB_REGISTERED, &e), ERR_EXISTS);
+    cr_expect_not(info_of("well").removing, "it comes back");
+    cr_expect_eq(info_of("well").origin, DB_REGISTERED);
+    cr_expect_eq(info_of("well").state, DB_STOPPING);
+    cr_expect_eq(
+        db_table_replace(table, share, make_db("well"), DB_REGISTERED, false, &e), 0);
+    cr_expect_eq(info_of("well").db, &dbs[1]);
+    cr_assert_eq(db_table_remove(table, "well", 0, NULL, NULL, &e), 0, "not after all");
+    cr_expect(info_of("well").removing);
+    cr_expect_eq(db_table_add(table, share, &dbs[0], DB_REGISTERED, &e), 0, "%s", e.text);
     run_until(&n_events[DB_EVENT_READY], 2);
     cr_expect_eq(gone.n, 1);
     cr_expect_eq(gone.last.txid, 1000);
