@@ -7,12 +7,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "common/base/container.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/must.h"
 #include "supervisor/db_table_impl.h"
+#include "supervisor/restore_first.h"
 #include "supervisor/spawn.h"
 
 static int
@@ -252,13 +254,69 @@ try_start(struct db_entry *d)
     db_ask_fail(d, 1u << ASK_START, &e);
 }
 
+/*
+ * A database that was added and is missing is restored before its worker starts. False:
+ * nothing of the kind.
+ */
+static bool
+try_restore(struct db_entry *d)
+{
+    struct err e;
+
+    if (!d->restore || !restore_first_wanted(d->now.db)) {
+        d->restore = false;
+        return false;
+    }
+    if (spawn_task(d->now.db, restore_first_task, &d->pid, &e) != 0) {
+        d->pid = 0;
+        log_error("cannot start restore", LF_STR("path", d->path.text), LF_ERR(&e));
+        start_again_later(d, RESTART_MAX_MS);
+        return true;
+    }
+    d->restoring = true;
+    d->table->n_alive++;
+    must(tsearch(d, &d->table->by_pid, compare_pids) != NULL);
+    return true;
+}
+
+static void
+start(struct db_entry *d)
+{
+    if (!try_restore(d))
+        try_start(d);
+    db_settle(d);
+}
+
+/* It has said what went wrong. Nothing may be replicated in place of what is on the
+ * replica: it is tried again. */
+static void
+restore_ended(struct db_entry *d, int status)
+{
+    struct err e;
+
+    d->restoring = false;
+    if (d->stopping) {
+        check_over(d);
+        return;
+    }
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+        d->restore = false;
+        db_enqueue(d);
+        return;
+    }
+    start_again_later(d, RESTART_MAX_MS);
+    db_settle(d);
+    err_set(&e, ERR_IO, "restore failed: %s", d->path.text);
+    db_ask_fail(d, 1u << ASK_START, &e);
+}
+
 static void
 on_restart_due(uv_timer_t *h)
 {
     struct db_entry *d = container_of(h, struct db_entry, restart);
 
     if (d->wanted && !d->stopping && d->pid == 0)
-        try_start(d);
+        start(d);
     db_settle(d);
 }
 
@@ -270,7 +328,7 @@ db_work(struct db_entry *d)
         db_stopped(d); /* it may be gone now */
     else if (d->wanted && !d->stopping && d->pid == 0 && !d->table->ending &&
              !uv_is_active((uv_handle_t *)&d->restart))
-        try_start(d);
+        start(d);
     else
         db_settle(d);
 }
@@ -292,6 +350,13 @@ send_stop(struct db_entry *d, bool skip)
         link_send(d->link, &m);
 }
 
+/* It was to be restored first: there is nothing that could be lost. */
+static bool
+is_missing(const struct db_entry *d)
+{
+    return d->restore && access(d->path.text, F_OK) != 0;
+}
+
 /*
  * A worker that waits to be started (again) starts now: what its database holds has not
  * been captured, and nobody else will do it.
@@ -299,7 +364,7 @@ send_stop(struct db_entry *d, bool skip)
 void
 db_begin_stop(struct db_entry *d, int64_t timeout_ms, bool skip)
 {
-    bool waits = d->wanted && !d->table->opt.once && d->pid == 0 &&
+    bool waits = d->wanted && !d->table->opt.once && d->pid == 0 && !is_missing(d) &&
                  (d->queued || uv_is_active((uv_handle_t *)&d->restart));
 
     if (d->stopping) {
@@ -317,7 +382,9 @@ db_begin_stop(struct db_entry *d, int64_t timeout_ms, bool skip)
         if (d->pid == 0)
             stop_failed(d, ERR_LIMIT, "no worker could be started for the final sync");
     }
-    if (d->pid > 0)
+    if (d->restoring)
+        kill(d->pid, SIGTERM); /* there is no database that could have changed */
+    else if (d->pid > 0)
         send_stop(d, skip);
     check_over(d);
 }
@@ -462,6 +529,10 @@ reap(struct db_entry *d)
     d->ready = false;
     d->table->n_alive--;
     hub_disarm(&d->watch);
+    if (d->restoring) {
+        restore_ended(d, status);
+        return;
+    }
     if (once_over(d, status)) {
         db_settle(d);
         return;

@@ -282,6 +282,7 @@ add_entry(struct db_table *t, struct cfg_share *share, const struct cfg_db *db,
     clear_slot(d);
     append(t, d);
     d->wanted = db->enabled;
+    d->restore = t->running && db->restore_if_db_not_exists;
     db_tell(d, DB_EVENT_ADDED);
     if (d->wanted)
         db_enqueue(d);
@@ -454,6 +455,7 @@ db_stopped(struct db_entry *d)
         d->policy = (struct restart_policy){ .delay_ms = 0 };
         clear_slot(d);
         adopt(d);
+        d->restore = d->now.db->restore_if_db_not_exists;
         d->wanted = d->now.db->enabled;
         db_tell(d, DB_EVENT_ADDED);
     } else if (d->then.share != NULL) {
@@ -475,6 +477,7 @@ on_work(uv_idle_t *h)
 {
     struct db_table *t = container_of(h, struct db_table, work);
 
+    t->running = true;
     for (int i = 0; i < WORK_BATCH && t->queue_first != NULL; i++) {
         struct db_entry *d = t->queue_first;
 
@@ -566,7 +569,7 @@ state_of(const struct db_entry *d)
         return DB_DISABLED;
     if (d->policy.failed)
         return DB_FAILED;
-    return d->pid > 0 ? DB_RUNNING : DB_WAITING;
+    return d->pid > 0 && !d->restoring ? DB_RUNNING : DB_WAITING;
 }
 
 void

@@ -72,6 +72,8 @@ struct db_entry {
     bool wanted;    /* it should run */
     bool removing;  /* to be forgotten when it has stopped */
     bool announced; /* its replicas were logged */
+    bool restore;   /* first, if its file is missing */
+    bool restoring; /* pid is that of the restore */
     bool active;    /* counted in n_active */
 
     /* the process */
@@ -109,6 +111,7 @@ struct db_table {
     size_t n_active;   /* entries with a process, a channel, or something to do */
     size_t n_handles;  /* not closed yet */
     unsigned own_left; /* inotify instances that workers may still have */
+    bool running;      /* the loop has run: what is added now was not restored at start */
     bool ending, skip, idle_told, closing;
     void (*freed)(void *arg);
     void *freed_arg;

@@ -60,8 +60,8 @@ restore_one(const struct cfg_db *db, struct err *e)
     return rc;
 }
 
-static int
-child(const struct cfg_db *db)
+int
+restore_first_task(const struct cfg_db *db)
 {
     struct sigaction action = { .sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND };
     struct err e;
@@ -102,18 +102,20 @@ wait_for_one(struct running *running, size_t *n, const struct cfg_db **failed)
         }
 }
 
-static bool
-wants_restore(const struct cfg_db *db)
+bool
+restore_first_wanted(const struct cfg_db *db)
 {
     struct stat st;
 
     if (!db->enabled || db->path[0] == '\0' || !db->restore_if_db_not_exists ||
         db->n_replicas == 0)
         return false;
-    if (stat(db->path, &st) != 0)
-        return true;
-    log_info("database exists, skipping restore", LF_STR("path", db->path));
-    return false;
+    if (stat(db->path, &st) == 0) {
+        log_info("database exists, skipping restore", LF_STR("path", db->path));
+        return false;
+    }
+    log_info("attempting restore before replication", LF_STR("path", db->path));
+    return true;
 }
 
 int
@@ -125,13 +127,12 @@ restore_first(const struct config *c, struct err *e)
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && failed == NULL && i < c->n_dbs; i++) {
-        if (!wants_restore(&c->dbs[i]))
+        if (!restore_first_wanted(&c->dbs[i]))
             continue;
         if (n == AT_A_TIME)
             wait_for_one(running, &n, &failed);
-        log_info("attempting restore before replication", LF_STR("path", c->dbs[i].path));
         running[n].db = &c->dbs[i];
-        rc = spawn_task(&c->dbs[i], child, &running[n].pid, e);
+        rc = spawn_task(&c->dbs[i], restore_first_task, &running[n].pid, e);
         if (rc == 0)
             n++;
     }

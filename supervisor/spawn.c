@@ -78,11 +78,9 @@ worker_child(const struct spawn *s, int channel, struct buf *secrets)
 _Noreturn static void
 task_child(const struct cfg_db *db, spawn_task_cb *run, struct buf *secrets)
 {
-    sigset_t none;
-
+    proc_set_role(PROC_COMMAND);
     close_between(3, ~0u);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    own_signals();
     take_secrets(db, secrets);
     proc_exit(run(db));
 }
@@ -146,7 +144,7 @@ spawn_task(const struct cfg_db *db, spawn_task_cb *run, pid_t *pid, struct err *
     struct buf secrets;
     pid_t child;
 
-    proc_must_be(PROC_COMMAND);
+    proc_must_be(PROC_COMMAND | PROC_SUPERVISOR);
     child = fork_for(db, &secrets, &before);
     if (child == 0)
         task_child(db, run, &secrets);

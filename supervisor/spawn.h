@@ -21,8 +21,9 @@ struct spawn {
 int spawn_worker(const struct spawn *s, pid_t *pid, int *channel, struct err *e);
 
 /*
- * A piece of work on one database that may use threads, before there is a supervisor: the
- * child keeps descriptors 0 to 2 and ends with what `run` returns.
+ * A piece of work on one database that may use threads: the child keeps descriptors 0 to
+ * 2, is a command, ignores SIGINT and SIGTERM unless it says otherwise, and ends with
+ * what `run` returns.
  */
 typedef int spawn_task_cb(const struct cfg_db *db);
 int spawn_task(const struct cfg_db *db, spawn_task_cb *run, pid_t *pid, struct err *e);

@@ -289,3 +289,33 @@ def test_many_reloads_at_once_end_with_the_last_one(site):
         site.litestream.assert_restores(site.url(name), book.path)
     for book in books:
         book.close()
+
+
+def test_an_added_database_that_is_missing_is_restored_first(site):
+    book = lib.Ledger(site.path("a.db"))
+    book.commit(20)
+    site.start([site.db("a.db"), site.db("b.db")])
+    site.wait("a.db")
+    (worker,) = site.workers("a.db")
+    expected = lib.content_hash(book.path)
+    book.close()
+    site.reload([site.db("b.db")])
+    lib.wait_until(lambda: not lib.alive(worker), 30, "its worker to end")
+    lib.remove_database(site.path("a.db"))
+    lib.remove_meta(site.path("a.db"))
+    again = {**site.db("a.db"), "restore-if-db-not-exists": True}
+    fresh = {**site.db("c.db"), "restore-if-db-not-exists": True}
+    assert "added=2" in site.reload([again, site.db("b.db"), fresh])
+    site.daemon.wait_log("restore completed.*a.db")
+    site.daemon.wait_log("no backup found, starting fresh.*c.db")
+    assert lib.content_hash(site.path("a.db")) == expected
+    site.daemon.wait_worker(site.path("a.db"))
+    book = lib.Ledger(site.path("a.db"))
+    book.commit(3)
+    site.wait("a.db")
+    other = lib.Ledger(site.path("c.db"))
+    site.wait("c.db")
+    site.daemon.stop()
+    site.litestream.assert_restores(site.url("a.db"), book.path)
+    book.close()
+    other.close()
