@@ -168,6 +168,7 @@ worker_open_db(struct worker *w, struct err *e)
     log_debug("opened db", LF_STR("path", w->start->db->path),
         LF_TXID("txid", engine_txid(w->eng)));
     worker_see_damage(w);
+    worker_count_backlog(w);
     for (unsigned i = 0; i < w->n_replicas; i++)
         replica_set_target(w->replicas[i], engine_txid(w->eng));
     return 0;

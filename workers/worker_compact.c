@@ -9,12 +9,6 @@
 #include "workers/sync/meta.h"
 #include "workers/worker_impl.h"
 
-/*
- * A destination that is this many files behind is not waited for: it gets a snapshot when
- * it comes back.
- */
-#define PATIENCE_FILES 65536
-
 static void
 on_changed(void *arg)
 {
@@ -108,9 +102,9 @@ needless_to(const struct worker *w)
 
         if (w->replicas[i] == NULL || w->compactors[i] == NULL)
             return 0;
-        if (replica_pending_files(w->replicas[i]) > PATIENCE_FILES)
-            continue;
         merged = compactor_needless_to(w->compactors[i]);
+        if (w->backlog[i].dropped_to > merged)
+            merged = w->backlog[i].dropped_to;
         if (merged < lowest)
             lowest = merged;
     }
@@ -118,6 +112,56 @@ needless_to(const struct worker *w)
     if (lowest >= engine_txid(w->eng))
         lowest = engine_txid(w->eng) > 0 ? engine_txid(w->eng) - 1 : 0;
     return lowest;
+}
+
+void
+worker_note_backlog(struct worker *w, int64_t bytes)
+{
+    for (unsigned i = 0; i < w->n_replicas; i++)
+        backlog_wrote(&w->backlog[i], bytes);
+}
+
+void
+worker_note_position(struct worker *w, unsigned i)
+{
+    if (replica_in_sync(w->replicas[i]))
+        backlog_in_sync(&w->backlog[i]);
+}
+
+/* What an earlier life left behind. */
+void
+worker_count_backlog(struct worker *w)
+{
+    int64_t bytes;
+    struct err e;
+
+    if (meta_bytes_from(w->start->db->meta_path, 0, 0, &bytes, &e) != 0)
+        log_warn("cannot count local ltx files", LF_STR("path", w->start->db->path),
+            LF_ERR(&e));
+    for (unsigned i = 0; i < w->n_replicas; i++)
+        w->backlog[i].bytes = bytes;
+}
+
+static void
+limit_backlog(struct worker *w, unsigned i)
+{
+    int64_t limit = backlog_limit(engine_db_size(w->eng));
+    struct backlog *b = &w->backlog[i];
+    uint64_t there = replica_txid(w->replicas[i]);
+    struct err e;
+
+    if (backlog_may_be_over(b, limit) && meta_bytes_from(w->start->db->meta_path, 0,
+                                             backlog_first(b, there), &b->bytes, &e) != 0)
+        return;
+    if (!backlog_is_over(b, limit, there, engine_txid(w->eng)))
+        return;
+    w->trim_wanted = true;
+    if (backlog_drop(b, engine_txid(w->eng)))
+        log_warn("replica is too far behind: local ltx files do not wait for it any "
+                 "more, it gets a snapshot when it is back",
+            LF_STR("replica", replica_type(w->replicas[i])),
+            LF_STR("path", w->start->db->path), LF_TXID("replica_txid", there),
+            LF_TXID("db_txid", engine_txid(w->eng)), LF_INT("limit", limit));
 }
 
 static void
@@ -144,6 +188,9 @@ trim_local(struct worker *w)
 void
 worker_compact(struct worker *w)
 {
+    for (unsigned i = 0; i < w->n_replicas; i++)
+        if (w->replicas[i] != NULL)
+            limit_backlog(w, i);
     if (w->trim_wanted)
         trim_local(w);
     for (unsigned i = 0; i < w->n_replicas && busy_one(w) == NULL; i++)

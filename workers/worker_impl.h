@@ -12,6 +12,7 @@
 #include "common/base/retry.h"
 #include "workers/compact/compactor.h"
 #include "workers/link.h"
+#include "workers/replica/backlog.h"
 #include "workers/replica/replica.h"
 #include "workers/sync/engine.h"
 #include "workers/sync/pacer.h"
@@ -90,9 +91,10 @@ struct worker {
     bool replica_seen[SLOT_MAX_REPLICAS]; /* its position was taken into account */
     unsigned n_replicas, n_open_replicas;
     struct compactor *compactors[SLOT_MAX_REPLICAS];
-    bool trim_wanted;    /* local files may have become needless */
-    uint64_t trimmed_to; /* those up to here are gone */
-    bool reopen_wanted;  /* as soon as nobody reads the database any more */
+    struct backlog backlog[SLOT_MAX_REPLICAS]; /* local files that wait for it */
+    bool trim_wanted;                          /* local files may have become needless */
+    uint64_t trimmed_to;                       /* those up to here are gone */
+    bool reopen_wanted; /* as soon as nobody reads the database any more */
 
     struct pacer pacer;
     struct mono last_round; /* pacer.last before the look under way */
@@ -168,7 +170,10 @@ bool worker_snapshot_reads_db(const struct worker *w); /* the engine must stay o
 void worker_stop_compacting(
     struct worker *w); /* nothing starts any more; kicks at the end */
 void worker_resume_compacting(struct worker *w);
-void worker_compact(struct worker *w); /* starts what is due */
+void worker_compact(struct worker *w);                     /* starts what is due */
+void worker_count_backlog(struct worker *w);               /* the database was opened */
+void worker_note_backlog(struct worker *w, int64_t bytes); /* a local file was made */
+void worker_note_position(struct worker *w, unsigned i);   /* replica i changed */
 int64_t worker_compact_due_ms(const struct worker *w);
 
 /* worker_ask.c */

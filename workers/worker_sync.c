@@ -203,6 +203,7 @@ worker_on_replica(void *arg, struct replica *r)
             continue;
         if (replica_known(r) && !w->replica_seen[i])
             see_replica(w, i);
+        worker_note_position(w, i);
         worker_see_loss(w, i);
     }
     worker_kick(w);
@@ -285,6 +286,7 @@ worker_took_report(struct worker *w, const struct engine_report *rep)
     w->view.total_wal_bytes += (uint64_t)rep->wal_bytes;
     w->view.image_count += rep->image ? 1 : 0;
     log_report(w, rep);
+    worker_note_backlog(w, rep->size);
     if (rep->image)
         worker_recovered(w);
     for (unsigned i = 0; rep->resized && i < w->n_replicas; i++)

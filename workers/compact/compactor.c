@@ -12,6 +12,7 @@
 
 #define RETRY_FIRST_MS 1000
 #define RETRY_MAX_MS 300000
+#define FULL_MAX_MS 30000 /* somebody is likely to make room on a full disk soon */
 
 struct compactor *
 compactor_new(const struct compactor_options *options)
@@ -289,8 +290,12 @@ compactor_ended(struct compactor *c, const struct err *e)
 
     r->due = (struct mono){ 0 };
     if (failed) {
+        int64_t wait_ms = retry_failed(&r->retry);
+
+        if (e->code == ERR_NO_SPACE && wait_ms > FULL_MAX_MS)
+            wait_ms = FULL_MAX_MS;
         c->n_errors++;
-        r->due = mono_add_ms(mono_now(), retry_failed(&r->retry));
+        r->due = mono_add_ms(mono_now(), wait_ms);
         if (!c->on_request && retry_should_log(&r->retry, mono_now()))
             log_failure(c, e);
     } else if (e == NULL) {

@@ -9,6 +9,7 @@
 #include "workers/replica/replica_impl.h"
 
 #define BACKOFF_MAX_MS 300000
+#define FULL_MAX_MS 30000 /* somebody is likely to make room on a full disk soon */
 
 /* The loop counts whole milliseconds: a timer may come that much before its time. */
 #define TIMER_EARLY_MS 1
@@ -54,6 +55,8 @@ replica_failed(struct replica *r, const struct err *e)
     r->errors++;
     r->attempts++;
     wait_ms = retry_failed(&r->retry);
+    if (e->code == ERR_NO_SPACE && wait_ms > FULL_MAX_MS)
+        wait_ms = FULL_MAX_MS;
     log_failure(r, wait_ms);
     r->waiting = true;
     uv_timer_start(&r->timer, on_timer, (uint64_t)wait_ms, 0);

@@ -160,6 +160,26 @@ meta_newest(const char *meta, int level, struct ltx_info *info, struct err *e)
 }
 
 int
+meta_bytes_from(const char *meta, int level, uint64_t txid, int64_t *bytes, struct err *e)
+{
+    struct ltx_info *all;
+    size_t n;
+    int rc = meta_list(meta, level, &all, &n, e);
+
+    *bytes = 0;
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        char *file = ltx_file_path(meta, level, all[i].min_txid, all[i].max_txid);
+        struct stat st;
+
+        if (all[i].max_txid >= txid && stat(file, &st) == 0)
+            *bytes += st.st_size;
+        mem_free(file);
+    }
+    mem_free(all);
+    return rc;
+}
+
+int
 meta_set_aside(const char *path, struct err *e)
 {
     char *bad = mem_printf("%s" ASIDE_SUFFIX, path);

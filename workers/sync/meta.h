@@ -40,6 +40,10 @@ int meta_newest(const char *meta, int level, struct ltx_info *info, struct err *
 int meta_list(
     const char *meta, int level, struct ltx_info **infos, size_t *n, struct err *e);
 
+/* Bytes of all files of a level that end at txid or behind it. */
+int meta_bytes_from(
+    const char *meta, int level, uint64_t txid, int64_t *bytes, struct err *e);
+
 /* Puts a damaged file out of the way (NAME.bad). */
 int meta_set_aside(const char *path, struct err *e);
 

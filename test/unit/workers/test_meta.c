@@ -214,3 +214,20 @@ Test(meta, removes_what_was_put_aside_up_to_a_transaction)
     cr_expect(is_there("notes.bad") && is_there(".bad"));
     cr_assert_eq(meta_remove_aside(meta, 7, 10, &e), 0, "no such folder");
 }
+
+Test(meta, counts_the_bytes_of_what_waits)
+{
+    int64_t bytes;
+    struct err e;
+
+    put("ltx/0/0000000000000008-0000000000000008.ltx");
+    put("ltx/0/0000000000000009-0000000000000009.ltx");
+    put("ltx/0/000000000000000a-000000000000000a.ltx");
+    put("ltx/0/000000000000000b-000000000000000b.ltx.bad");
+    cr_assert_eq(meta_bytes_from(meta, 0, 0, &bytes, &e), 0);
+    cr_expect_eq(bytes, 3);
+    cr_assert_eq(meta_bytes_from(meta, 0, 9, &bytes, &e), 0);
+    cr_expect_eq(bytes, 2);
+    cr_assert_eq(meta_bytes_from(meta, 3, 0, &bytes, &e), 0, "no such folder");
+    cr_expect_eq(bytes, 0);
+}
