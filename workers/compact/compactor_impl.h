@@ -62,6 +62,8 @@ struct compactor {
     uint64_t page_size_until; /* found by the merge under way; 0: no change in it */
     uint64_t merge_until;     /* no source behind it; UINT64_MAX: any */
     bool merge_remote;        /* the local copies are not trusted */
+    uint64_t pruned_to;       /* validate_pruned_to */
+    bool pruned_known;
     struct upload *upload;
     struct verify *verify; /* of the first local file */
     struct frozen *frozen;

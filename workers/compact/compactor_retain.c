@@ -237,16 +237,23 @@ warn_of_problem(void *arg, const struct validate_problem *p)
 static void
 validate(struct compactor *c)
 {
-    validate_level(c->list, c->n_list, warn_of_problem, c);
+    validate_level(c->list, c->n_list, c->pruned_to, warn_of_problem, c);
     if (++c->at <= (int)c->opt.config->n_levels)
         compactor_list(c, c->at, 0, validate);
     else
         compactor_ended(c, NULL);
 }
 
+static void
+validate_all(struct compactor *c)
+{
+    c->pruned_to = validate_pruned_to(c->list, c->n_list);
+    compactor_list(c, c->at, 0, validate);
+}
+
 void
 compactor_begin_validate(struct compactor *c)
 {
     c->at = 0;
-    compactor_list(c, 0, 0, validate);
+    compactor_list(c, LTX_LEVEL_SNAPSHOT, 0, validate_all);
 }

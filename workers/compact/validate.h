@@ -8,17 +8,29 @@
 #define WORKERS_COMPACT_VALIDATE_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/base/err.h"
 #include "common/ltx/ltx_format.h"
 
 /*
+ * Retention removes what nothing needs below the oldest snapshot, but never the last file
+ * of a level: so a hole that ends at or below this TXID is no fault. 0: there is no
+ * snapshot.
+ *
+ *   snapshots  the listing of level 9
+ */
+uint64_t validate_pruned_to(const struct ltx_info *snapshots, size_t n);
+
+/*
  * After a merge: each file begins where the one before it ends. ERR_GAP at the first pair
  * that leaves a gap or overlaps.
  *
- *   files  one level in the order of its listing
+ *   files      one level in the order of its listing
+ *   pruned_to  gaps up to there are fine
  */
-int validate_merged(const struct ltx_info *files, size_t n, struct err *e);
+int validate_merged(
+    const struct ltx_info *files, size_t n, uint64_t pruned_to, struct err *e);
 
 enum validate_type { VALIDATE_UNSORTED, VALIDATE_GAP, VALIDATE_OVERLAP };
 
@@ -39,7 +51,7 @@ const char *validate_type_name(enum validate_type type); /* "gap" */
  *   report   called for each problem, which is borrowed for the call; may be NULL
  *   returns  how many there are
  */
-size_t validate_level(const struct ltx_info *files, size_t n,
+size_t validate_level(const struct ltx_info *files, size_t n, uint64_t pruned_to,
     void (*report)(void *arg, const struct validate_problem *problem), void *arg);
 
 #endif

@@ -349,7 +349,7 @@ merge(int level, struct merge_plan_request req)
         CHECK(verdict != MERGE_GAP, "not closed by a snapshot");
     }
     if (level == 1 && !past.lost_files && !how.stale_writer)
-        CHECK(validate_merged(h.level[1].files, h.level[1].n, &e) == 0, "%s", e.text);
+        CHECK(validate_merged(h.level[1].files, h.level[1].n, 0, &e) == 0, "%s", e.text);
     return verdict == MERGE_GO;
 }
 

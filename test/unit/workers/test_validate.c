@@ -28,7 +28,7 @@ problems(const struct ltx_info *files, size_t n)
     static char arg[] = "arg";
 
     seen[0] = '\0';
-    return validate_level(files, n, collect, arg);
+    return validate_level(files, n, 0, collect, arg);
 }
 
 Test(validate, an_unbroken_row_has_no_problem)
@@ -37,7 +37,7 @@ Test(validate, an_unbroken_row_has_no_problem)
     struct err e = ERR_NONE;
 
     for (size_t n = 0; n <= N(files); n++) {
-        cr_expect_eq(validate_merged(files, n, &e), 0);
+        cr_expect_eq(validate_merged(files, n, 0, &e), 0);
         cr_expect_eq(problems(files, n), 0);
     }
 }
@@ -48,10 +48,10 @@ Test(validate, after_a_merge_the_first_problem_is_told)
     struct ltx_info overlap[] = { F(1, 1), F(2, 0xa), F(0xa, 0xc), F(0x20, 0x20) };
     struct err e = ERR_NONE;
 
-    cr_assert_eq(validate_merged(gap, N(gap), &e), ERR_GAP);
+    cr_assert_eq(validate_merged(gap, N(gap), 0, &e), ERR_GAP);
     cr_expect_str_eq(e.text, "TXID gap detected: prev.MaxTXID=0000000000000009, "
                              "next.MinTXID=000000000000000b (expected 000000000000000a)");
-    cr_assert_eq(validate_merged(overlap, N(overlap), &e), ERR_GAP);
+    cr_assert_eq(validate_merged(overlap, N(overlap), 0, &e), ERR_GAP);
     cr_expect_str_eq(e.text, "TXID overlap detected: prev.MaxTXID=000000000000000a, "
                              "next.MinTXID=000000000000000a");
 }
@@ -71,7 +71,7 @@ Test(validate, all_problems_are_found_one_for_a_pair)
         "prev.MinTXID=0000000000000022\n"
         "overlap|TXID overlap: prev.MaxTXID=0000000000000005, "
         "curr.MinTXID=0000000000000005\n");
-    cr_expect_eq(validate_level(files, N(files), NULL, NULL), 4);
+    cr_expect_eq(validate_level(files, N(files), 0, NULL, NULL), 4);
 }
 
 Test(validate, parts_that_share_a_file_give_what_the_whole_gives)
@@ -86,9 +86,9 @@ Test(validate, parts_that_share_a_file_give_what_the_whole_gives)
             files[i] = (struct ltx_info)F(1 + (uint64_t)rand_r(&seed) % 9, 0);
             files[i].max_txid = files[i].min_txid + (uint64_t)rand_r(&seed) % 4;
         }
-        cr_assert_eq(validate_level(files, N(files), NULL, NULL),
-            validate_level(files, cut, NULL, NULL) +
-                validate_level(files + cut - 1, N(files) - cut + 1, NULL, NULL));
+        cr_assert_eq(validate_level(files, N(files), 0, NULL, NULL),
+            validate_level(files, cut, 0, NULL, NULL) +
+                validate_level(files + cut - 1, N(files) - cut + 1, 0, NULL, NULL));
     }
 }
 
@@ -98,8 +98,26 @@ Test(validate, the_highest_txid_is_not_beyond_its_words)
         F(UINT64_MAX, UINT64_MAX) };
     struct err e = ERR_NONE;
 
-    cr_expect_eq(validate_merged(files, N(files), &e), 0);
+    cr_expect_eq(validate_merged(files, N(files), 0, &e), 0);
     files[1].min_txid = UINT64_MAX - 3;
     cr_expect_eq(problems(files, N(files)), 1);
     cr_expect_not_null(strstr(seen, "curr.MinTXID=fffffffffffffffc < "));
+}
+
+Test(validate, what_retention_leaves_below_the_oldest_snapshot_is_no_gap)
+{
+    struct ltx_info files[] = { F(1, 9), F(0x20, 0x2f), F(0x35, 0x36) };
+    struct ltx_info snapshots[] = { F(1, 0x1f), F(1, 0x34), F(2, 3) };
+    struct err e = ERR_NONE;
+
+    cr_expect_eq(validate_pruned_to(NULL, 0), 0);
+    cr_assert_eq(validate_pruned_to(snapshots, N(snapshots)), 0x1f);
+    cr_expect_eq(validate_merged(files, 2, 0x1f, &e), 0);
+    cr_expect_eq(validate_merged(files, 2, 0x1e, &e), ERR_GAP);
+    cr_expect_eq(validate_merged(files, 3, 0x1f, &e), ERR_GAP, "between two snapshots");
+    cr_expect_eq(validate_level(files, 3, 0x1f, NULL, NULL), 1);
+    cr_expect_eq(validate_level(files, 3, 0x34, NULL, NULL), 0);
+    files[2].min_txid = 0x2f;
+    cr_expect_eq(validate_merged(files, 3, 0x34, &e), ERR_GAP, "an overlap always is");
+    cr_expect_eq(validate_level(files, 3, 0x34, NULL, NULL), 1);
 }
