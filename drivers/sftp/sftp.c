@@ -9,7 +9,7 @@
 #include "drivers/sftp/ssh_conn.h"
 #include "drivers/sftp/store.h"
 
-#define MAX_LINES 4
+#define N_LINES 4
 
 /* Write requests under way for one file: 2 MiB. */
 #define WRITES 64
@@ -26,8 +26,7 @@ struct line {
 struct sftp_drv {
     const struct cfg_replica *cfg;
     struct sftp_store store;
-    struct line lines[MAX_LINES];
-    unsigned n_lines;
+    struct line lines[N_LINES];
     struct sftp_op *waiting, **last_waiting;
     uv_timer_t idle;
     bool told; /* that the server's key is not verified */
@@ -136,7 +135,7 @@ on_idle(uv_timer_t *h)
 {
     struct sftp_drv *sd = container_of(h, struct sftp_drv, idle);
 
-    for (unsigned i = 0; i < sd->n_lines; i++) {
+    for (unsigned i = 0; i < N_LINES; i++) {
         struct line *l = &sd->lines[i];
 
         if (l->user != NULL)
@@ -152,7 +151,7 @@ free_line(struct sftp_drv *sd)
 {
     struct line *found = NULL;
 
-    for (unsigned i = 0; i < sd->n_lines; i++) {
+    for (unsigned i = 0; i < N_LINES; i++) {
         struct line *l = &sd->lines[i];
 
         if (l->user == NULL && (found == NULL || found->session == NULL))
@@ -423,7 +422,6 @@ sftp_open(struct drv *d, const struct cfg_replica *cfg, struct err *e)
     sd->cfg = cfg;
     sd->store.root = path_join(cfg->path, "");
     sd->store.n_writes = cfg->concurrent_writes ? WRITES : 1;
-    sd->n_lines = cfg->concurrent_writes ? MAX_LINES : 1;
     sd->last_waiting = &sd->waiting;
     uv_timer_init(d->env.loop, &sd->idle);
     sd->idle.data = d;
@@ -445,7 +443,7 @@ sftp_close(struct drv *d)
 {
     struct sftp_drv *sd = d->state;
 
-    for (unsigned i = 0; i < sd->n_lines; i++)
+    for (unsigned i = 0; i < N_LINES; i++)
         sftp_session_close(sd->lines[i].session);
     uv_close((uv_handle_t *)&sd->idle, on_closed);
 }

@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2034
 # lib.sh - what the scripts of this folder share: sourced, POSIX sh.
 #
 # A script starts one real server on 127.0.0.1, waits until it answers, exports what a client

@@ -100,7 +100,7 @@ open_sftp(uv_loop_t *loop, struct drv **out, struct err *e)
     return open_with(loop, true, out, e);
 }
 
-/* One connection, one write at a time. */
+/* One write request at a time. */
 static int
 open_single(uv_loop_t *loop, struct drv **out, struct err *e)
 {
