@@ -282,6 +282,40 @@ make_helper_tables(sqlite3 *db, struct err *e)
     return rc;
 }
 
+static bool
+may_write(const struct dbconn *c, const char *suffix)
+{
+    char *path = mem_printf("%s%s", c->path, suffix);
+    bool may = access(path, W_OK) == 0;
+
+    mem_free(path);
+    return may;
+}
+
+/*
+ * SQLite opens a file read-only when it cannot open it for writing, also when the reason
+ * (too many descriptors, a disk that fails now and then) is a passing one; all
+ * connections of this process share the wal-index that the first one gets. Such a
+ * connection would never see a checkpoint, so it must not last. It does where the file
+ * really is read-only: frames can be captured there, and whatever needs more says so.
+ */
+static int
+check_writable(struct dbconn *c, struct err *e)
+{
+    int rc;
+
+    sqlite3_busy_timeout(c->reader, 0); /* a writer that holds the lock is as good */
+    rc = sqlite3_exec(c->reader, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+    sqlite3_busy_timeout(c->reader, (int)c->busy_timeout_ms);
+    if (rc == SQLITE_OK)
+        return exec(c->reader, "ROLLBACK", e, "end write transaction");
+    if ((rc & 0xff) != SQLITE_READONLY || !may_write(c, "") || !may_write(c, "-wal") ||
+        !may_write(c, "-shm"))
+        return 0;
+    return err_set(
+        e, ERR_IO, "%s, its -wal or its -shm could not be opened for writing", c->path);
+}
+
 /*
  * What needs the schema is done by a connection that ends here and takes its memory with
  * it. It is not the last one to close, which would checkpoint: the reader has begun.
@@ -293,6 +327,8 @@ set_up(struct dbconn *c, struct err *e)
 
     if (rc == 0)
         rc = enable_wal(c->writer, e);
+    if (rc == 0)
+        rc = check_writable(c, e);
     if (rc == 0)
         rc = begin_read(c, e);
     if (rc == 0)
