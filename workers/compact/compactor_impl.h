@@ -44,6 +44,7 @@ struct compactor {
     struct recurring retain, retain_l0, validate;
     char verify_told[160];          /* the last problem that was logged */
     uint64_t skip_to[LTX_N_LEVELS]; /* merges into the level start above this TXID */
+    bool unsure[LTX_N_LEVELS];      /* of the level's newest file: a write has failed */
     bool want_snapshot;             /* as soon as possible, whatever the interval says */
 
     struct {

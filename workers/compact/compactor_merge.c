@@ -147,6 +147,7 @@ on_merged(void *arg, const struct ltx_info *info, const struct err *e)
     struct compactor *c = arg;
 
     c->merge = NULL;
+    c->unsure[c->at] = e != NULL;
     if (e != NULL) {
         if (e->code == ERR_CORRUPT && c->page_size_until != 0 &&
             c->page_size_until < c->merge_until)
@@ -239,9 +240,29 @@ choose(struct compactor *c)
     }
 }
 
+/*
+ * The answer to a write may get lost, and a file may get its name before the folder
+ * cannot be synced: a merge that starts below its end would overlap it for ever.
+ */
+static void
+take_level(struct compactor *c)
+{
+    for (size_t i = 0; i < c->n_list; i++) {
+        if (c->at == 1)
+            compactor_note_l1(c, &c->list[i]);
+        replica_took(c->opt.replica, &c->list[i]);
+    }
+    c->unsure[c->at] = false;
+    look_for_sources(c);
+}
+
 static void
 look_for_sources(struct compactor *c)
 {
+    if (c->unsure[c->at]) {
+        compactor_list(c, c->at, newest(c, c->at) + 1, take_level);
+        return;
+    }
     c->list_all = false;
     if (c->at == 1 && compactor_copy_l0(c)) {
         c->list_all = true;
