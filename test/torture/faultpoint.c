@@ -50,8 +50,9 @@ enum kind {
     K_MKDIR,
     K_MMAP,
     K_STAT,
-    K_LIST, /* readdir */
-    K_COPY, /* copy_file_range */
+    K_LIST,    /* readdir */
+    K_COPY,    /* copy_file_range */
+    K_OPENDIR, /* opendir; open() of a folder is a K_OPEN */
 };
 
 enum action {
@@ -359,7 +360,7 @@ opendir(const char *name)
     DIR *dir;
     NEXT(opendir);
 
-    if (fails(K_OPEN, resolve(AT_FDCWD, name, path)))
+    if (fails(K_OPENDIR, resolve(AT_FDCWD, name, path)))
         return NULL;
     dir = next(name);
     if (dir != NULL)

@@ -21,6 +21,7 @@ KINDS = [
     "stat",
     "list",
     "copy",
+    "opendir",
 ]
 COUNT, KILL, FAIL, TEAR, SHORT = range(5)
 ALWAYS = 0xFFFFFFFF
