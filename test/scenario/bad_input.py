@@ -291,11 +291,6 @@ NOT_BUILT = {
         "line 2: socket.enabled: true",
         "the control socket",
     ),
-    "a folder": (
-        "dbs:\n  - {dir: @DIR@, pattern: '*.db', replica: {path: @REPLICA@}}\n",
-        "line 2: dbs[@DIR@].dir: @DIR@",
-        "folders of databases",
-    ),
     "s3": (one("{url: 's3://b/p'}"), replica(".url: s3://b/p"), "replicas of type s3"),
 }
 

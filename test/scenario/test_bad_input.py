@@ -297,15 +297,15 @@ def taken_into_use(text):
 def test_the_daemon_starts_with_what_the_sample_does_not_mark(litestream, tmp_path):
     usable = "\n".join(p for p in paragraphs() if MARK not in p)
     usable = taken_into_use(usable)
-    for name in ("/var/lib/app", "/var/backups", "/mnt/nas"):
+    for name in ("/var/lib/app", "/var/lib/tenants", "/var/backups", "/mnt/nas"):
         usable = usable.replace(name, str(tmp_path / os.path.basename(name)))
-    (tmp_path / "app").mkdir()
-    for name in ("one", "two"):
-        book = lib.Ledger(tmp_path / "app" / f"{name}.db")
+    for name in ("app/one", "app/two", "tenants/t"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        book = lib.Ledger(tmp_path / f"{name}.db")
         book.commit()
         book.close()
     daemon = litestream.replicate(config=usable)
-    for name in ("backups/one", "backups/two", "nas/two"):
+    for name in ("backups/one", "backups/two", "nas/two", "backups/tenants/t.db"):
         litestream.wait_replicated(f"file://{tmp_path / name}", 1)
     assert not daemon.lines("level=(WARN|ERROR)")
     daemon.stop()
