@@ -633,7 +633,9 @@ Test(db_table, the_end_is_told_also_when_nothing_is_left)
     add_ready("well");
     cr_assert_eq(db_table_remove(table, "well", 0, on_answer, &gone, &e), 0);
     run_until(&n_idle, 1);
-    /* clean_up waits for it to be told once more */
+    db_table_end(table, false);
+    run_until(&n_idle, 2);
+    cr_expect_eq(db_table_add(table, share, &dbs[0], DB_FROM_CONFIG, &e), ERR_CANCELLED);
 }
 
 /* --- slots ----------------------------------------------------------------------------
