@@ -77,8 +77,9 @@ export LITESTREAM_TEST_SLOW
 # --- packages ----------------------------------------------------------------------------
 
 packages="build-essential cmake ninja-build pkg-config ca-certificates git libuv1-dev
-    libyaml-dev liblz4-dev libjansson-dev libcriterion-dev python3 python3-pytest sqlite3
-    strace gdb procps util-linux man-db"
+    libyaml-dev liblz4-dev libjansson-dev libssh-dev libcriterion-dev python3 python3-pytest
+    sqlite3 strace gdb procps util-linux man-db perl
+    openssh-server openssh-client libpam-wrapper libnss-wrapper"
 $quick || packages="$packages clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14
     cppcheck shellcheck"
 
@@ -107,9 +108,17 @@ install_packages() {
         as_root="sudo"
     fi
     $as_root apt-get update -q &&
-        $as_root env DEBIAN_FRONTEND=noninteractive \
-            apt-get install -q -y --no-install-recommends $missing
+        $as_root env DEBIAN_FRONTEND=noninteractive sh -c "$install_without_services" sh $missing
 }
+
+# Servers are installed for tests, which start their own: none of them becomes a service.
+install_without_services='
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+        printf "#!/bin/sh\nexit 101\n" >"$policy" && chmod 755 "$policy"
+        trap "rm -f $policy" EXIT
+    fi
+    apt-get install -q -y --no-install-recommends "$@"'
 
 # Fetched here, so that no test has to wait for it.
 fetch_packages() {

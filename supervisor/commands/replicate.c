@@ -26,16 +26,13 @@ struct replicate_args {
 };
 
 /* What this build can do; a key of another feature is refused, never ignored. */
-static const uint64_t built_features = CFG_FEATURE(CFG_F_CORE) |
-                                       CFG_FEATURE(CFG_F_MULTI_REPLICA) |
-                                       CFG_FEATURE(CFG_F_COMPACTION) |
-                                       CFG_FEATURE(CFG_F_SNAPSHOT) |
-                                       CFG_FEATURE(CFG_F_DIRECTORY) |
-                                       CFG_FEATURE(CFG_F_VALIDATION) |
-                                       CFG_FEATURE(CFG_F_RETENTION) |
-                                       CFG_FEATURE(CFG_F_RESTORE_ON_START) |
-                                       CFG_FEATURE(CFG_F_AUTO_RECOVER) |
-                                       CFG_DRIVER(CFG_REPLICA_FILE);
+static const uint64_t built_features =
+    CFG_FEATURE(CFG_F_CORE) | CFG_FEATURE(CFG_F_MULTI_REPLICA) |
+    CFG_FEATURE(CFG_F_COMPACTION) | CFG_FEATURE(CFG_F_SNAPSHOT) |
+    CFG_FEATURE(CFG_F_DIRECTORY) | CFG_FEATURE(CFG_F_VALIDATION) |
+    CFG_FEATURE(CFG_F_RETENTION) | CFG_FEATURE(CFG_F_RESTORE_ON_START) |
+    CFG_FEATURE(CFG_F_AUTO_RECOVER) | CFG_DRIVER(CFG_REPLICA_FILE) |
+    CFG_DRIVER(CFG_REPLICA_SFTP);
 
 static int
 not_built(const char *flag, struct err *e)
