@@ -267,7 +267,9 @@ schedule(struct worker *w)
 
     if (w->end.closing)
         return;
-    if (w->state == WS_STOPPING)
+    if (engine_busy(w->eng))
+        wait = -1; /* nothing starts before its end, which tells */
+    else if (w->state == WS_STOPPING)
         wait = worker_stop_due_ms(w);
     else if (w->state == WS_RUNNING)
         wait = sooner(
