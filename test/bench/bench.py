@@ -11,13 +11,27 @@ import os
 import platform
 import shutil
 import signal
+import sqlite3
+import struct
 import subprocess
 import sys
 import time
 
-from daemon import Daemon, Proc, make_small_db
+from daemon import Daemon, Proc, make_small_db, wait_until
 
 KIB = 1024
+WAL_HEADER_SIZE = 32
+WAL_OFFSET_AT = 48  # in the header of an LTX file; the size follows
+
+
+def ltx_names(folder):
+    return sorted(n for n in os.listdir(folder) if n.endswith(".ltx"))
+
+
+def wal_end_of(path):
+    """The byte of the WAL that an LTX file goes to."""
+    with open(path, "rb") as f:
+        return sum(struct.unpack_from(">qq", f.read(100), WAL_OFFSET_AT))
 
 
 class Bench:
@@ -182,6 +196,7 @@ class Bench:
         begin = time.monotonic()
         p = subprocess.Popen(
             [self.bin, "restore", *flags, "-o", output, f"file://{folder}/replica"],
+            stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
         peak = 0  # not what wait4 tells: there this program's memory counts, too
@@ -258,10 +273,129 @@ class Bench:
             f"{peaks[0]:.1f} and {peaks[1]:.1f} MB ({(peaks[1] / peaks[0] - 1) * 100:+.0f} %)",
         )
 
+    # --- a backlog, and merging what it was captured as ---
+
+    def wait_captured(self, daemon, folder, end):
+        """Waits until level 0 goes to this byte of the WAL; seconds since the start."""
+        level = os.path.join(folder, "ltx", "0")
+
+        def done():
+            return wal_end_of(os.path.join(level, ltx_names(level)[-1])) >= end
+
+        wait_until(done, 120, "the backlog on the replica")
+        return time.monotonic() - daemon.started
+
+    def backlog(self):
+        megabytes = 128 if self.quick else 1024
+        folder = self.folder("backlog")
+        db, replica = os.path.join(folder, "app.db"), os.path.join(folder, "replica")
+        settings = {"levels": [{"interval": "24h"}]}
+        self.make_db(db, megabytes // 2)
+        with Daemon(self.bin, folder, [(db, replica)], settings=settings) as d:
+            d.wait_replicated()
+            d.wait_ready()
+        before = set(os.listdir(os.path.join(replica, "ltx", "0")))
+        wal_bytes = int(self.tool("bench_writer", "backlog", db, megabytes)[0])
+        os.sync()
+        with Daemon(self.bin, folder, [(db, replica)], settings=settings) as d:
+            seconds = self.wait_captured(d, replica, WAL_HEADER_SIZE + wal_bytes)
+            ticks = sum(p.ticks() for p in [d.proc, *d.workers()])
+        cpu = ticks / os.sysconf("SC_CLK_TCK")
+        mib = wal_bytes / KIB / KIB
+        self.row(
+            f"catching up with {mib:.0f} MB of WAL, from the start to a file replica",
+            "-",
+            f"{mib / seconds:.0f} MB/s ({seconds:.2f} s)",
+        )
+        self.row("CPU of that", "-", f"{cpu / (mib / KIB):.2f} s per GB of WAL")
+        level = os.path.join(replica, "ltx", "0")
+        paths = [os.path.join(level, n) for n in ltx_names(level) if n not in before]
+        size, copied, anew = self.tool("bench_merge", *paths)[0].split()
+        mib = int(size) / KIB / KIB
+        self.row(
+            f"merging {len(paths)} LTX files of {mib:.0f} MB of pages, against compressing anew",
+            "3 x",
+            f"{float(anew) / float(copied):.2f} x "
+            f"({mib / float(copied):.0f} and {mib / float(anew):.0f} MB/s of CPU)",
+        )
+        shutil.rmtree(folder)
+
+    # --- restoring many small files ---
+
+    def small_files(self):
+        n = 200 if self.quick else 1000
+        folder = self.folder("small")
+        db, replica = os.path.join(folder, "app.db"), os.path.join(folder, "replica")
+        level = os.path.join(replica, "ltx", "0")
+        self.make_db(db, 64)
+        settings = {"levels": [{"interval": "24h"}], "l0-retention": "24h", "sync-interval": "1ms"}
+        each = {"monitor-interval": "1ms"}
+        con = sqlite3.connect(db, isolation_level=None)
+        with Daemon(self.bin, folder, [(db, replica)], settings=settings, each=each) as d:
+            d.wait_replicated()
+            d.wait_ready()
+            for i in range(1, n + 1):
+                con.execute("UPDATE item SET price = price + 1 WHERE id % 9973 = ?", (i,))
+                wait_until(lambda: len(ltx_names(level)) > i, 10, "a file")
+        con.close()
+        copies = [self.copy_once(db, os.path.join(folder, "copy.db")) for _ in range(5)]
+        times = [self.restore_once(folder)[0] for _ in range(5)]
+        self.row(
+            f"restore of 64 MB and {n} LTX files of level 0",
+            "-",
+            f"{min(times):.2f} s (cp and fsync {min(copies):.2f} s)",
+        )
+        shutil.rmtree(folder)
+
+    # --- what the application notices ---
+
+    def app(self):
+        seconds = 3 if self.quick else 10
+        turns = 3 if self.quick else 5
+        folder = self.folder("app")
+        db, replica = os.path.join(folder, "app.db"), os.path.join(folder, "replica")
+        self.make_db(db, 64)
+        alone, beside, without = [], [], []
+
+        def rate(auto_checkpoint):
+            return float(self.tool("bench_writer", "rate", db, seconds, auto_checkpoint)[0])
+
+        for _ in range(turns):  # taken in turns, so that other load meets all alike
+            os.sync()
+            alone.append(rate(1000))
+            with Daemon(self.bin, folder, [(db, replica)]) as d:
+                d.wait_replicated()
+                d.wait_ready()
+                os.sync()
+                beside.append(rate(1000))
+                os.sync()
+                without.append(rate(0))
+
+        def share(rates):
+            parts = sorted(b / a * 100 for a, b in zip(alone, rates))
+            return (
+                f"{parts[turns // 2]:.0f} % (from {parts[0]:.0f} to {parts[-1]:.0f}; "
+                f"{max(rates):.0f} and {max(alone):.0f} a second)"
+            )
+
+        name = "commits of an application with replication, against those without"
+        self.row(f"{name}; wal_autocheckpoint = 0 there", "95 %", share(without))
+        self.row(f"{name}; wal_autocheckpoint = 1000 in both", "-", share(beside))
+        shutil.rmtree(folder)
+
     # --- all ---
 
     def run(self):
-        for part in (self.commit_delay, self.idle, self.many, self.large, self.peaks):
+        for part in (
+            self.commit_delay,
+            self.idle,
+            self.many,
+            self.large,
+            self.peaks,
+            self.backlog,
+            self.small_files,
+            self.app,
+        ):
             if self.only and self.only != part.__name__:
                 continue
             part()

@@ -66,9 +66,10 @@ class Proc:
 
 
 class Daemon:
-    """`litestream replicate` over pairs of a database and a replica folder."""
+    """`litestream replicate` over pairs of a database and a replica folder; `each`: settings of
+    each database."""
 
-    def __init__(self, binary, folder, pairs, cores=None, settings=None):
+    def __init__(self, binary, folder, pairs, cores=None, settings=None, each=None):
         os.makedirs(folder, exist_ok=True)
         self.log = os.path.join(folder, "daemon.log")
         self.pairs = pairs
@@ -77,7 +78,7 @@ class Daemon:
             json.dump(
                 {
                     "logging": {"level": "debug"},
-                    "dbs": [{"path": d, "replica": {"path": r}} for d, r in pairs],
+                    "dbs": [{"path": d, "replica": {"path": r}, **(each or {})} for d, r in pairs],
                     **(settings or {}),
                 },
                 f,

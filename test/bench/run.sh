@@ -5,7 +5,7 @@
 #   test/bench/run.sh [options]
 #
 #   --quick         smaller data: about a minute instead of several, 2 GB of disk not 12
-#   --only NAME     one of: commit_delay idle many large peaks
+#   --only NAME     one of: commit_delay idle many large peaks backlog small_files app
 #   --build FOLDER  a Release build to use or to make (one that is thrown away afterwards)
 #   --tmp FOLDER    where the data goes; its disk is what is measured (/tmp)
 #   --jobs N        for the build (all processors)
