@@ -377,7 +377,7 @@ const struct cfg_db *config_find_dir(const struct config *c, const char *path);
 /* Could this base name be a database of the entry? */
 bool cfg_dir_wants(const struct cfg_db *dir, const char *name);
 
-/* A folder of local state; no database is looked for in it. `path` is absolute. */
+/* A folder of local state or a replica; no database is looked for in it. Absolute. */
 bool cfg_dir_skips(const struct cfg_db *dir, const char *path);
 
 /* LITESTREAM_ACCESS_KEY_ID and its like go to AWS_* where those are unset. */

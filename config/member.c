@@ -189,6 +189,10 @@ cfg_dir_skips(const struct cfg_db *dir, const char *path)
 {
     const char *name = path_base(path);
 
+    for (size_t i = 0; i < dir->n_replicas; i++)
+        if (dir->replicas[i].type == CFG_REPLICA_FILE &&
+            strcmp(path, dir->replicas[i].path) == 0)
+            return true;
     return (name[0] == '.' && ends_with(name, "-litestream")) ||
            strcmp(path, dir->meta_dir) == 0 || strcmp(path, dir->meta_path) == 0;
 }

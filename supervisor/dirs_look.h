@@ -22,7 +22,7 @@ struct look {
     size_t n, cap;
 };
 
-/* Folders only if the entry is recursive, and none of local state. */
+/* Folders only if the entry is recursive, and none of local state or replicas. */
 int look_read(
     const struct cfg_db *dir, const char *path, struct look *out, struct err *e);
 void look_deinit(struct look *l);

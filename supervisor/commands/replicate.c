@@ -1,3 +1,4 @@
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -142,6 +143,8 @@ run(struct replicate_args *a, struct err *e)
         .load_arg = a };
     struct config *c = NULL;
     int rc = dbconn_check_library(e);
+
+    signal(SIGHUP, SIG_IGN); /* a reload, which there is once all is started */
 
     if (rc == 0)
         rc = load(a, &c, e);

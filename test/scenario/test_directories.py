@@ -245,6 +245,32 @@ def test_meta_dir_and_commands_that_name_a_member(site, litestream, tmp_path):
     assert f"database not found in config: {site.path('team/b.sqlite')}" in done.stderr
 
 
+def test_once_brings_all_members_up_to_date(site, litestream):
+    names = ["a.db", "below/b.db"]
+    for name in names:
+        site.make(name)
+    config = litestream.config({"dbs": [site.entry(recursive=True)]})
+    done = litestream.run("replicate", "-config", config, "-once")
+    assert "one-shot replication complete" in done.stdout
+    for name in names:
+        site.assert_restores(name)
+
+
+def test_two_entries_for_one_folder(site, litestream):
+    """Each with its own pattern and replica; what both want belongs to the first."""
+    other = site.entry(pattern="[ab]*", replica={"path": site.replica + "-2"})
+    daemon = litestream.replicate(config={"dbs": [site.entry(), other]})
+    daemon.wait_log("found databases in directory", count=2)
+    for name in ["a.db", "b.sqlite", "c.db"]:
+        site.make(name)
+    site.wait("a.db", "c.db")
+    litestream.wait_caught_up(site.path("b.sqlite"), site.replica + "-2/b.sqlite")
+    lib.wait_until(lambda: len(daemon.workers()) == 3, 20, "three workers")
+    daemon.stop()
+    assert os.listdir(site.replica + "-2") == ["b.sqlite"]
+    site.assert_restores("a.db")
+
+
 def test_nothing_found_and_two_in_one_place(site, litestream, tmp_path):
     daemon = site.start(watch=False)
     assert daemon.wait() == 1

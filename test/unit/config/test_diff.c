@@ -139,6 +139,23 @@ Test(diff, a_folder_is_found_by_the_name_of_a_member)
     config_free(c);
 }
 
+Test(diff, state_and_replicas_inside_a_folder_are_not_looked_into)
+{
+    struct config *c = loaded("dbs:\n"
+                              "  - dir: /d\n    pattern: '*'\n    recursive: true\n"
+                              "    meta-dir: /d/meta\n    replica: {path: /d/backup}\n");
+    const struct cfg_db *dir = &c->dbs[0];
+
+    cr_expect(cfg_dir_skips(dir, "/d/.x.db-litestream"));
+    cr_expect(cfg_dir_skips(dir, "/d/y/.x.db-litestream"));
+    cr_expect(cfg_dir_skips(dir, "/d/meta"));
+    cr_expect(cfg_dir_skips(dir, "/d/backup"));
+    cr_expect_not(cfg_dir_skips(dir, "/d/y"));
+    cr_expect_not(cfg_dir_skips(dir, "/d/x-litestream"));
+    cr_expect_not(cfg_dir_skips(dir, "/d/y/backup"));
+    config_free(c);
+}
+
 Test(places, one_name_for_each_place_equal_when_the_place_is)
 {
     struct config *c = loaded(
