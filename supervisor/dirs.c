@@ -86,6 +86,12 @@ on_poll(uv_timer_t *h)
             f->recheck_all = true;
             folder_mark(f);
         }
+    /* a file system that was mounted over a folder makes no event in it */
+    for (size_t i = 0; i < d->n_dirs; i++)
+        if (d->dirs[i].cfg->watch && folder_is_another(d->dirs[i].root)) {
+            d->dirs[i].root->rewatch = d->dirs[i].root->recheck_all = true;
+            folder_mark(d->dirs[i].root);
+        }
 }
 
 /* --- life -----------------------------------------------------------------------------

@@ -265,6 +265,10 @@ watch_folder(struct folder *f, struct err *e)
     f->rewatch = false;
     if (!f->dir->cfg->watch)
         return 0;
+    if (lstat(f->path, &st) == 0) {
+        f->dev = st.st_dev;
+        f->ino = st.st_ino;
+    }
     if (folders_add(d->watches, f->path, f, &f->watch, e) == 0)
         return 0;
     if (lstat(f->path, &st) == 0 && !d->limit_told) {
@@ -478,6 +482,14 @@ folder_disown(struct folder *f, const char *name)
         return;
     k->state = KNOWN_FOREIGN;
     f->dir->n_members--;
+}
+
+bool
+folder_is_another(const struct folder *f)
+{
+    struct stat st;
+
+    return lstat(f->path, &st) == 0 && (st.st_dev != f->dev || st.st_ino != f->ino);
 }
 
 bool

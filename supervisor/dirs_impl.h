@@ -5,6 +5,8 @@
 #ifndef SUPERVISOR_DIRS_IMPL_H
 #define SUPERVISOR_DIRS_IMPL_H
 
+#include <sys/types.h>
+
 #include "supervisor/dirs.h"
 #include "supervisor/watch/folders.h"
 #include "supervisor/watch/hub.h"
@@ -43,6 +45,8 @@ struct folder {
     struct known *known; /* by name */
     size_t n_known;
     struct folder_watch *watch; /* NULL: none can be had, or not wanted */
+    dev_t dev;                  /* of what is watched */
+    ino_t ino;
     bool rewatch, recheck_all;
     bool dirty, in_next;
     struct folder *next_dirty;
@@ -88,6 +92,7 @@ void dirs_found(struct folder *f, struct cfg_share *share, const struct cfg_db *
 /* dirs_folder.c */
 struct folder *folder_new(struct dir *dir, const char *path);
 int folder_look(struct folder *f, struct err *e);
+bool folder_is_another(const struct folder *f); /* than the one that is watched */
 void folder_event(void *arg, void *folder, const char *name);
 void folder_mark(struct folder *f);           /* to be looked at */
 struct folder *folder_marked(struct dirs *d); /* the next one, no longer marked; NULL */

@@ -308,3 +308,20 @@ def test_more_watches_than_there_are(site):
     daemon.stop()
     assert len(daemon.lines("folders without a watch")) == 1
     site.assert_restores("y/b.db")
+
+
+def test_the_folder_itself_goes_and_comes_back(site, tmp_path):
+    """As another one, of which nothing tells; it is noticed by time."""
+    site.make("a.db")
+    daemon = site.start()
+    site.wait("a.db")
+    os.rename(site.dir, tmp_path / "away")
+    daemon.wait_log("removed database.*a.db")
+    os.mkdir(site.dir)
+    site.make("b.db")
+    daemon.wait_log("added database.*b.db", timeout=30)
+    site.make("c.db")
+    daemon.wait_log("added database.*c.db", timeout=5)  # watched again
+    site.wait("b.db", "c.db")
+    daemon.stop()
+    site.assert_restores("b.db")
