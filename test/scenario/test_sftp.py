@@ -180,22 +180,17 @@ def test_what_is_wrong_is_said_and_replication_goes_on_when_it_is_right(
     litestream.assert_restores(sftp.url, ledger.path)
 
 
-def test_a_full_disk_of_the_server_is_said_and_survived(litestream, ledger, tiny):
+def test_a_full_disk_of_the_server_is_said_and_survived(litestream, ledger, sftp, tiny):
     fs = tiny("8m")
-    server = servers.Server("sshd.sh", prefix=fs.inside, TMPDIR=fs.mount)
-    try:
-        sftp = Sftp(server)
-        seen = os.path.join(fs.path, os.path.relpath(sftp.folder, fs.mount))
-        daemon = litestream.replicate(config=config(ledger, sftp.replica()))
-        ledger.commit(3)
-        lib.wait_until(lambda: disk.has_all(ledger.path, seen), 30)
-        make_room = fs.fill()
-        ledger.commit(3, fill_bytes=100000)
-        daemon.wait_log("no space left on the server")
-        make_room()
-        lib.wait_until(lambda: disk.has_all(ledger.path, seen), 60)
-        daemon.stop()
-        disk.assert_chain(seen)
-        litestream.assert_restores(sftp.url, ledger.path)
-    finally:
-        server.stop()
+    sftp.folder = os.path.join(fs.path, "db")
+    daemon = litestream.replicate(config=config(ledger, sftp.replica(path=sftp.folder)))
+    ledger.commit(3)
+    lib.wait_until(lambda: disk.has_all(ledger.path, sftp.folder), 30)
+    make_room = fs.fill()
+    ledger.commit(3, fill_bytes=100000)
+    daemon.wait_log("no space left on the server")
+    make_room()
+    lib.wait_until(lambda: disk.has_all(ledger.path, sftp.folder), 60)
+    daemon.stop()
+    disk.assert_chain(sftp.folder)
+    litestream.assert_restores(sftp.url, ledger.path)
