@@ -93,6 +93,7 @@ class Case:
 
     most = 10  # strikes of a mode, unless all are wanted
     may_miss = 0.25  # of the strikes: not every run has the same calls
+    ending = False  # the daemon has been asked to end
     settings = {}  # of the database
     config = {}  # what differs from QUIET
 
@@ -141,7 +142,7 @@ class Case:
 
     def wait(self, condition, what, timeout=60):
         def holds():
-            assert self.daemon is None or self.daemon.running(), self.output()
+            assert self.ending or self.daemon is None or self.daemon.running(), self.output()
             return condition()
 
         try:
@@ -275,6 +276,9 @@ class CommandCase(Case):
     def suffer(self):
         """The end of the command is waited for anyway."""
 
+    def between(self):
+        """Before it is run again."""
+
     def check(self, status):
         """What must hold when the command has ended, however it has."""
 
@@ -287,6 +291,7 @@ class CommandCase(Case):
             assert status == 0, f"status {status}"
         assert status in (0, -9) or mode.kills or self.has_told(), f"status {status} without a word"
         self.check(status)
+        self.between()
         self.trigger()
         assert self.command.wait(60) == 0, self.command.output()
         self.check(0)

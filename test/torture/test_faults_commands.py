@@ -54,6 +54,9 @@ class Once(CommandCase):
         if status == 0:
             assert self.caught_up()
 
+    def between(self):
+        self.commit(2)
+
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory):

@@ -40,14 +40,23 @@ class First(Case):
 class Stop(Case):
     """A commit just before the end: the final sync saves it."""
 
+    config = {"shutdown-sync-timeout": "1s"}
+
     def trigger(self):
         self.commit()
+        self.ending = True
         self.daemon.signal(15)
 
-    def wait(self, condition, what, timeout=60):
-        if self.daemon is not None and not self.daemon.running():
+    def suffer(self):
+        """It ends all the same."""
+
+    def survive(self, mode):
+        if self.daemon is not None and not mode.kills:
+            status = self.daemon.wait(60)
+            assert status == 0 or self.has_told(), f"status {status} without a word"
             self.daemon = None
-        super().wait(condition, what, timeout)
+        self.ending = False
+        super().survive(mode)
 
     def is_done(self):
         return self.daemon is None or not self.daemon.running()
