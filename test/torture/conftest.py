@@ -14,3 +14,5 @@ _spec = importlib.util.spec_from_file_location(
 _scenario = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_scenario)
 litestream = _scenario.litestream
+ledger = _scenario.ledger
+replica = _scenario.replica
