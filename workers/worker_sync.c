@@ -5,6 +5,7 @@
 #include "common/base/mem.h"
 #include "common/base/must.h"
 #include "common/base/wall.h"
+#include "workers/replica/verify.h"
 #include "workers/worker_impl.h"
 
 /* Looks that find nothing are spaced out: a long transaction writes frames for a while.
@@ -287,6 +288,9 @@ worker_took_report(struct worker *w, const struct engine_report *rep)
     w->view.image_count += rep->image ? 1 : 0;
     log_report(w, rep);
     worker_note_backlog(w, rep->size);
+    for (unsigned i = 0; rep->size > VERIFY_INLINE_BYTES && i < w->n_replicas; i++)
+        if (w->replicas[i] != NULL)
+            replica_trust(w->replicas[i], rep->txid);
     if (rep->image)
         worker_recovered(w);
     for (unsigned i = 0; rep->resized && i < w->n_replicas; i++)

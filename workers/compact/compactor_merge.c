@@ -432,6 +432,8 @@ take_first_file(struct compactor *c)
         rc = verify_now(c->fd, 1, NULL, &e);
         if (rc == 0)
             send_first_file(c);
+    } else if (rc == 0 && replica_trusts(c->opt.replica, 1, c->fd)) {
+        send_first_file(c);
     } else if (rc == 0) {
         rc = verify_start(c->opt.loop, c->fd, 1, on_verified, c, &c->verify, &e);
     }

@@ -57,6 +57,16 @@ void replica_close(struct replica *r, void (*closed)(void *arg), void *arg);
  */
 void replica_set_target(struct replica *r, uint64_t txid);
 
+/*
+ * This process has made the local file of txid just now. For a minute a large one is not
+ * read back before it goes up, as long as nobody touches it: the bytes would come from
+ * the same memory.
+ */
+void replica_trust(struct replica *r, uint64_t txid);
+
+/* Is this open local file such a one? */
+bool replica_trusts(const struct replica *r, uint64_t txid, int fd);
+
 /* The position is known: every level was listed once. */
 bool replica_known(const struct replica *r);
 

@@ -4,6 +4,9 @@
 #ifndef WORKERS_REPLICA_REPLICA_IMPL_H
 #define WORKERS_REPLICA_REPLICA_IMPL_H
 
+#include <sys/stat.h>
+
+#include "common/base/mono.h"
 #include "common/base/retry.h"
 #include "drivers/driver.h"
 #include "workers/replica/compare.h"
@@ -11,6 +14,8 @@
 #include "workers/replica/replica.h"
 #include "workers/replica/verify.h"
 #include "workers/sync/pacer.h"
+
+#define REPLICA_N_TRUSTED 8
 
 struct replica {
     struct replica_options opt;
@@ -53,6 +58,13 @@ struct replica {
     uint64_t attempts, errors;
     struct err err; /* code ERR_OK: none */
     int64_t last_ok_ms;
+
+    /* Files made just now, by TXID; see replica_trust. */
+    struct {
+        uint64_t txid;
+        struct stat st;
+        struct mono made;
+    } trusted[REPLICA_N_TRUSTED];
 
     /* the upload under way */
     struct verify *verify; /* is the local file whole? */

@@ -295,6 +295,39 @@ Test(replica_damage, a_large_file_goes_up)
     rig_end();
 }
 
+/* Touched: by another file in its place, since clocks of files may be coarse. */
+static void
+meet_one_made_just_now(bool touch)
+{
+    struct bytes b = large_file(2);
+
+    rig_one(LONG_MS);
+    rig_make_local(1, 1);
+    b.p[700000] ^= 4; /* shows whether it was looked at */
+    tmp_write(local_path(2, ""), b.p, b.n);
+    replica_trust(first(), 2);
+    if (touch) {
+        const char *other = tmp_path("other");
+
+        tmp_write(other, b.p, b.n);
+        cr_assert_eq(rename(other, local_path(2, "")), 0);
+    }
+    bytes_free(&b);
+    replica_set_target(first(), 2);
+    cr_assert(rig_until(touch ? needs_snapshot : in_sync, SOON_MS));
+    rig_end();
+}
+
+Test(replica_damage, a_large_file_made_just_now_is_not_read_back)
+{
+    meet_one_made_just_now(false);
+}
+
+Test(replica_damage, unless_somebody_has_touched_it)
+{
+    meet_one_made_just_now(true);
+}
+
 static bool
 never(void)
 {
