@@ -384,7 +384,8 @@ worker_init(struct worker *w, const struct worker_start *start, struct err *e)
         .busy_timeout_ms = db->busy_timeout_ns / 1000000,
         .max_sync_wal_bytes = db->max_sync_wal_bytes,
         .min_checkpoint_pages = db->min_checkpoint_pages,
-        .checkpoint_interval_ns = db->checkpoint_interval_ns };
+        .checkpoint_interval_ns = db->checkpoint_interval_ns,
+        .truncate_pages = db->truncate_pages };
     struct link_options channel = { .loop = &w->loop,
         .fd = start->channel,
         .from = MSG_FROM_SUPERVISOR,

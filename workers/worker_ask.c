@@ -41,8 +41,8 @@ static bool
 good_mode(const struct msg *m)
 {
     return m->head.id != MSG_CHECKPOINT ||
-           m->u.checkpoint.mode == MSG_CHECKPOINT_PASSIVE ||
-           m->u.checkpoint.mode == MSG_CHECKPOINT_FULL;
+           (m->u.checkpoint.mode >= MSG_CHECKPOINT_PASSIVE &&
+               m->u.checkpoint.mode <= MSG_CHECKPOINT_TRUNCATE);
 }
 
 void
@@ -59,7 +59,7 @@ worker_add_ask(struct worker *w, const struct msg *m)
     else if (w->ask.n == WORKER_MAX_ASKS)
         err_set(&e, ERR_LIMIT, "too many requests are waiting");
     else if (!good_mode(m))
-        err_set(&e, ERR_UNSUPPORTED, "this build does not have this kind of checkpoint");
+        err_set(&e, ERR_UNSUPPORTED, "there is no such kind of checkpoint");
     if (e.code != ERR_OK) {
         worker_answer(w, m->head.request, &e);
         return;
@@ -118,6 +118,32 @@ snapshot(struct worker *w)
     compactor_snapshot(w->compactors[w->ask.replica], on_snapshot, w);
 }
 
+/* What was asked for is done; *e tells when its last step has failed. */
+static bool
+achieved(struct worker *w, const struct heavy_ask *a,
+    const struct engine_checkpoint *done, struct err *e)
+{
+    int rc;
+
+    *e = (struct err)ERR_NONE;
+    if (!done->ran)
+        return false;
+    switch ((enum msg_checkpoint_mode)a->mode) {
+    case MSG_CHECKPOINT_PASSIVE:
+        return true;
+    case MSG_CHECKPOINT_FULL:
+        return done->complete;
+    case MSG_CHECKPOINT_RESTART:
+        return done->restartable;
+    case MSG_CHECKPOINT_TRUNCATE:
+        break;
+    }
+    if (!done->restartable)
+        return false;
+    rc = engine_truncate_wal(w->eng, e);
+    return rc != ERR_BUSY; /* a writer was faster */
+}
+
 static void
 checkpoint(struct worker *w)
 {
@@ -130,8 +156,8 @@ checkpoint(struct worker *w)
     w->ask.again_at = (struct mono){ 0 };
     if (worker_checkpoint(w, &done, &e) != 0) {
         finish(w, &e, false);
-    } else if (done.ran && (done.complete || a->mode == MSG_CHECKPOINT_PASSIVE)) {
-        finish(w, NULL, done.complete);
+    } else if (achieved(w, a, &done, &e)) {
+        finish(w, e.code != ERR_OK ? &e : NULL, done.complete);
     } else if (mono_since_ms(a->since) >= TRY_MAX_MS) {
         err_set(&e, ERR_BUSY, "%s",
             done.ran

@@ -114,6 +114,8 @@ struct worker {
     struct sync_request requests[WORKER_MAX_REQUESTS];
     unsigned n_requests;
     struct mono sync_started;
+    struct mono blocked_since; /* checkpoints; 0: they are not */
+    bool blocked_said;
     struct worker_end end;
     struct {
         enum once_step step;
@@ -151,7 +153,6 @@ void worker_took_report(struct worker *w, const struct engine_report *rep);
 void worker_add_request(struct worker *w, const struct msg *m);
 void worker_answer(struct worker *w, uint16_t request, const struct err *e);
 void worker_fill_done(struct worker *w, struct msg_done *done, const struct err *e);
-int worker_checkpoint(struct worker *w, struct engine_checkpoint *out, struct err *e);
 void worker_fail_requests(struct worker *w, const struct err *e);
 int64_t worker_due_ms(
     const struct worker *w); /* RUNNING: until the next thing; -1: none */
@@ -182,6 +183,11 @@ void worker_ask_run(struct worker *w);
 int64_t worker_ask_due_ms(const struct worker *w);
 void worker_ask_synced(struct worker *w, const struct err *e); /* NULL: good */
 void worker_asks_end(struct worker *w, const struct err *e);   /* answers all of them */
+
+/* worker_checkpoint.c */
+bool worker_may_checkpoint(const struct worker *w);
+int worker_checkpoint(struct worker *w, struct engine_checkpoint *out, struct err *e);
+void worker_checkpoint_run(struct worker *w); /* it is due */
 
 /* worker_once.c */
 void worker_once_run(struct worker *w);

@@ -444,7 +444,7 @@ worker_due_ms(const struct worker *w)
     if (w->recover_wanted)
         return 0;
     due = look_due_ms(w);
-    check = engine_busy(w->eng) ? -1 : engine_checkpoint_wait_ms(w->eng);
+    check = worker_may_checkpoint(w) ? engine_checkpoint_wait_ms(w->eng) : -1;
     if (check >= 0 && (due < 0 || check < due))
         due = check;
     return due;
@@ -475,38 +475,6 @@ look(struct worker *w)
         break;
     }
     w->view.phase = PHASE_IDLE;
-}
-
-int
-worker_checkpoint(struct worker *w, struct engine_checkpoint *out, struct err *e)
-{
-    struct mono t0 = mono_now();
-    int rc;
-
-    worker_set_phase(w, PHASE_CHECKPOINTING);
-    rc = engine_checkpoint(w->eng, out, e);
-    w->view.phase = PHASE_IDLE;
-    worker_took_report(w, &out->sealed);
-    if (rc != 0)
-        w->view.checkpoint_errors++;
-    if (rc != 0 || !out->ran)
-        return rc;
-    w->view.checkpoint_count++;
-    w->view.checkpoint_ns += (uint64_t)mono_since_ns(t0);
-    w->view.checkpoint_blocked = !out->complete;
-    log_debug("checkpoint", LF_STR("mode", "PASSIVE"), LF_BOOL("complete", out->complete),
-        LF_MS("took", mono_since_ms(t0)));
-    return 0;
-}
-
-static void
-checkpoint(struct worker *w)
-{
-    struct engine_checkpoint done;
-    struct err e;
-
-    if (worker_checkpoint(w, &done, &e) != 0)
-        worker_sync_failed(w, &e);
 }
 
 /*
@@ -562,14 +530,16 @@ worker_run(struct worker *w)
     if (w->retry_at.ns != 0 && !mono_reached(w->retry_at))
         return;
     w->retry_at = (struct mono){ 0 };
+    if (w->view.disk_full != 0 && w->again_at.ns == 0)
+        w->again_at = mono_now(); /* whether there is room again */
     if (!rebase(w) || !worker_recover(w) || !can_name(w))
         return;
     if (look_due_ms(w) == 0)
         look(w);
     if (w->state != WS_RUNNING || engine_busy(w->eng) || w->retry_at.ns != 0)
         return;
-    if (w->again_at.ns == 0 && engine_checkpoint_due(w->eng))
-        checkpoint(w);
+    if (w->again_at.ns == 0 && worker_may_checkpoint(w) && engine_checkpoint_due(w->eng))
+        worker_checkpoint_run(w);
     answer_requests(w);
     if (!w->pacer.dirty && w->again_at.ns == 0 && tail_arm(w->tail))
         check_after_arming(w);

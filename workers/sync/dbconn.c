@@ -4,49 +4,22 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
-
-#include <sqlite3.h>
 
 #include "common/base/mem.h"
 #include "common/base/must.h"
 #include "common/base/proc.h"
 #include "common/base/sys.h"
+#include "workers/sync/dbconn_impl.h"
 
 /* First release with the fix, and the two branches it went to: sqlite.org/wal.html */
 #define SQLITE_FIXED 3051003
 #define SQLITE_FIXED_350 3050007
 #define SQLITE_FIXED_344 3044006
 
-/*
- * Pauses between tries to take the write lock. A busy application lets go of it for some
- * 10 us between two transactions; the pauses of SQLite's own busy handler (1 ms and more)
- * would miss them for minutes while the WAL grows.
- */
-#define EAGER_PAUSE_NS 100000L
-#define EAGER_TRIES 200
-#define PATIENT_PAUSE_NS 500000L
-
-/* Tries to copy the WAL, 1 ms apart, and how many in a row may bring nothing forward. */
-#define COPY_TRIES 25
-#define COPY_STUCK 10
-
-#define WAL_INDEX_REGION 32768 /* what SQLite maps at a time */
-#define INDEX_TRIES 100        /* a writer needs well under a microsecond */
-
-struct dbconn {
-    char *path;
-    int fd; /* opened first, closed last */
-    dev_t dev;
-    ino_t ino;
-    sqlite3 *reader; /* holds the read transaction */
-    sqlite3 *writer; /* NULL unless something is being written */
-    int64_t busy_timeout_ms;
-    uint32_t page_size;
-    bool barrier;
-    int64_t barrier_wait_ns; /* what is left of the wait for the write lock */
-};
+#define WAL_INDEX_REGION 32768  /* what SQLite maps at a time */
+#define INDEX_TRIES 100         /* a writer needs well under a microsecond */
+#define WAL_INDEX_N_BACKFILL 96 /* sqlite.org/walformat.html */
 
 int
 dbconn_check_library(struct err *e)
@@ -68,8 +41,8 @@ dbconn_prepare(void)
     must(sqlite3_initialize() == SQLITE_OK);
 }
 
-static int
-sqlite_err(sqlite3 *db, int rc, struct err *e, const char *what)
+int
+dbconn_sqlite_err(sqlite3 *db, int rc, struct err *e, const char *what)
 {
     enum err_code code = ERR_SQLITE;
 
@@ -101,12 +74,12 @@ sqlite_err(sqlite3 *db, int rc, struct err *e, const char *what)
         db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(rc), rc);
 }
 
-static int
-exec(sqlite3 *db, const char *sql, struct err *e, const char *what)
+int
+dbconn_exec(sqlite3 *db, const char *sql, struct err *e, const char *what)
 {
     int rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
 
-    return rc == SQLITE_OK ? 0 : sqlite_err(db, rc, e, what);
+    return rc == SQLITE_OK ? 0 : dbconn_sqlite_err(db, rc, e, what);
 }
 
 static int
@@ -125,7 +98,7 @@ query_int(sqlite3 *db, const char *sql, int64_t *value, struct err *e, const cha
         rc = SQLITE_OK;
     }
     if (rc != SQLITE_OK)
-        rc = sqlite_err(db, rc, e, what);
+        rc = dbconn_sqlite_err(db, rc, e, what);
     sqlite3_finalize(stmt);
     return rc;
 }
@@ -138,25 +111,53 @@ copy_shared(uint8_t *to, const volatile uint8_t *from, size_t n)
         to[i] = from[i];
 }
 
-bool
-dbconn_wal_index(struct dbconn *c, struct wal_index *out)
+/* The first part of the wal-index as SQLite has mapped it; NULL: there is none. */
+static const volatile uint8_t *
+shared_index(struct dbconn *c, sqlite3_file **out)
 {
-    uint8_t header[WAL_INDEX_HEADER_SIZE];
     void volatile *shared = NULL;
     sqlite3_file *f = NULL;
 
     if (sqlite3_file_control(c->reader, "main", SQLITE_FCNTL_FILE_POINTER, &f) !=
             SQLITE_OK ||
         f == NULL || f->pMethods == NULL || f->pMethods->iVersion < 2 ||
-        f->pMethods->xShmMap(f, 0, WAL_INDEX_REGION, 0, &shared) != SQLITE_OK ||
-        shared == NULL)
+        f->pMethods->xShmMap(f, 0, WAL_INDEX_REGION, 0, &shared) != SQLITE_OK)
+        return NULL;
+    *out = f;
+    return shared;
+}
+
+bool
+dbconn_n_copied(struct dbconn *c, uint32_t *n_frames)
+{
+    sqlite3_file *f;
+    const volatile uint8_t *shared = shared_index(c, &f);
+
+    if (shared == NULL)
+        return false;
+    /* Whole, not byte by byte: a checkpoint of others may be about to raise it. */
+    *n_frames = __atomic_load_n(
+        (const volatile uint32_t *)(const volatile void *)(shared + WAL_INDEX_N_BACKFILL),
+        __ATOMIC_ACQUIRE);
+    f->pMethods->xShmBarrier(f);
+    return true;
+}
+
+bool
+dbconn_wal_index(struct dbconn *c, struct wal_index *out)
+{
+    uint8_t header[WAL_INDEX_HEADER_SIZE];
+    sqlite3_file *f;
+    const volatile uint8_t *shared = shared_index(c, &f);
+
+    if (shared == NULL)
         return false;
     for (int i = 0; i < INDEX_TRIES; i++) {
         /* A writer sets the second copy first: read in the other order. */
         copy_shared(header, shared, WAL_INDEX_COPY_SIZE);
         f->pMethods->xShmBarrier(f);
-        copy_shared(header + WAL_INDEX_COPY_SIZE,
-            (const volatile uint8_t *)shared + WAL_INDEX_COPY_SIZE, WAL_INDEX_COPY_SIZE);
+        copy_shared(header + WAL_INDEX_COPY_SIZE, shared + WAL_INDEX_COPY_SIZE,
+            WAL_INDEX_COPY_SIZE);
         if (wal_index_decode(header, out))
             return true;
     }
@@ -164,8 +165,8 @@ dbconn_wal_index(struct dbconn *c, struct wal_index *out)
 }
 
 /* What every connection of ours needs, the reader and the writer alike. */
-static int
-connect(struct dbconn *c, int64_t busy_ms, sqlite3 **out, struct err *e)
+int
+dbconn_connect(struct dbconn *c, int64_t busy_ms, sqlite3 **out, struct err *e)
 {
     sqlite3 *db = NULL;
     int persist = 1;
@@ -178,7 +179,7 @@ connect(struct dbconn *c, int64_t busy_ms, sqlite3 **out, struct err *e)
     if (rc == SQLITE_OK) /* the last one to close must not delete the WAL */
         rc = sqlite3_file_control(db, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
     if (rc != SQLITE_OK) {
-        rc = sqlite_err(db, rc, e, "open database");
+        rc = dbconn_sqlite_err(db, rc, e, "open database");
         sqlite3_close(db);
         return rc;
     }
@@ -196,7 +197,7 @@ enable_wal(sqlite3 *db, struct err *e)
     if (rc == SQLITE_OK)
         rc = sqlite3_step(stmt);
     if (rc != SQLITE_ROW) {
-        rc = sqlite_err(db, rc, e, "enable wal");
+        rc = dbconn_sqlite_err(db, rc, e, "enable wal");
     } else {
         mode = (const char *)sqlite3_column_text(stmt, 0);
         rc = 0;
@@ -212,47 +213,46 @@ enable_wal(sqlite3 *db, struct err *e)
  * A bare BEGIN takes no lock: the first read does. This one reads only the header of the
  * database: a SELECT would keep the parsed schema in memory, 2.5 KB a table.
  */
-static int
-begin_read(struct dbconn *c, struct err *e)
+int
+dbconn_begin_read(sqlite3 *db, struct err *e)
 {
     int64_t n;
-    int rc = exec(c->reader, "BEGIN", e, "begin read transaction");
+    int rc = dbconn_exec(db, "BEGIN", e, "begin read transaction");
 
     if (rc != 0)
         return rc;
-    rc = query_int(
-        c->reader, "PRAGMA main.schema_version", &n, e, "begin read transaction");
+    rc = query_int(db, "PRAGMA main.schema_version", &n, e, "begin read transaction");
     if (rc != 0)
-        sqlite3_exec(c->reader, "ROLLBACK", NULL, NULL, NULL);
+        sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
     return rc;
 }
 
-static bool
-holds_read(const struct dbconn *c)
+bool
+dbconn_holds(const struct dbconn *c)
 {
     return sqlite3_get_autocommit(c->reader) == 0 &&
            sqlite3_txn_state(c->reader, "main") >= SQLITE_TXN_READ;
 }
 
 /* busy_ms: how long it waits for the write lock. */
-static int
-open_writer(struct dbconn *c, int64_t busy_ms, struct err *e)
+int
+dbconn_open_writer(struct dbconn *c, int64_t busy_ms, struct err *e)
 {
     must(c->writer == NULL);
-    return connect(c, busy_ms, &c->writer, e);
+    return dbconn_connect(c, busy_ms, &c->writer, e);
 }
 
-static void
-close_writer(struct dbconn *c)
+void
+dbconn_close_writer(struct dbconn *c)
 {
     sqlite3_close(c->writer);
     c->writer = NULL;
 }
 
-static int
-create_helper_tables(sqlite3 *db, struct err *e)
+int
+dbconn_create_tables(sqlite3 *db, struct err *e)
 {
-    return exec(db,
+    return dbconn_exec(db,
         "BEGIN IMMEDIATE;"
         "CREATE TABLE IF NOT EXISTS _litestream_seq (id INTEGER PRIMARY "
         "KEY, seq INTEGER);"
@@ -274,7 +274,7 @@ make_helper_tables(sqlite3 *db, struct err *e)
     if (rc != 0 || n == 2)
         return rc;
     sqlite3_busy_timeout(db, 0);
-    rc = create_helper_tables(db, e);
+    rc = dbconn_create_tables(db, e);
     if (rc == ERR_BUSY) {
         sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL); /* nothing, if it did not begin */
         rc = 0;
@@ -308,7 +308,7 @@ check_writable(struct dbconn *c, struct err *e)
     rc = sqlite3_exec(c->reader, "BEGIN IMMEDIATE", NULL, NULL, NULL);
     sqlite3_busy_timeout(c->reader, (int)c->busy_timeout_ms);
     if (rc == SQLITE_OK)
-        return exec(c->reader, "ROLLBACK", e, "end write transaction");
+        return dbconn_exec(c->reader, "ROLLBACK", e, "end write transaction");
     if ((rc & 0xff) != SQLITE_READONLY || !may_write(c, "") || !may_write(c, "-wal") ||
         !may_write(c, "-shm"))
         return 0;
@@ -323,17 +323,17 @@ check_writable(struct dbconn *c, struct err *e)
 static int
 set_up(struct dbconn *c, struct err *e)
 {
-    int rc = open_writer(c, c->busy_timeout_ms, e);
+    int rc = dbconn_open_writer(c, c->busy_timeout_ms, e);
 
     if (rc == 0)
         rc = enable_wal(c->writer, e);
     if (rc == 0)
         rc = check_writable(c, e);
     if (rc == 0)
-        rc = begin_read(c, e);
+        rc = dbconn_begin_read(c->reader, e);
     if (rc == 0)
         rc = make_helper_tables(c->writer, e);
-    close_writer(c);
+    dbconn_close_writer(c);
     return rc;
 }
 
@@ -375,7 +375,7 @@ dbconn_open(const char *path, int64_t busy_timeout_ms, struct dbconn **out, stru
     c->busy_timeout_ms = busy_timeout_ms;
     rc = open_file(c, e);
     if (rc == 0)
-        rc = connect(c, busy_timeout_ms, &c->reader, e);
+        rc = dbconn_connect(c, busy_timeout_ms, &c->reader, e);
     if (rc == 0)
         rc = set_up(c, e);
     if (rc == 0)
@@ -397,7 +397,8 @@ dbconn_close(struct dbconn *c)
     if (c == NULL)
         return;
     dbconn_barrier_end(c);
-    close_writer(c);
+    dbconn_ahead_end(c);
+    dbconn_close_writer(c);
     if (c->reader != NULL) {
         if (sqlite3_get_autocommit(c->reader) == 0)
             sqlite3_exec(c->reader, "ROLLBACK", NULL, NULL, NULL);
@@ -431,121 +432,10 @@ dbconn_same_file(const struct dbconn *c)
 int
 dbconn_hold(struct dbconn *c, bool *lost, struct err *e)
 {
-    *lost = !holds_read(c);
+    *lost = !dbconn_holds(c);
     if (!*lost)
         return 0;
     if (sqlite3_get_autocommit(c->reader) == 0)
         sqlite3_exec(c->reader, "ROLLBACK", NULL, NULL, NULL);
-    return begin_read(c, e);
-}
-
-int
-dbconn_bump(struct dbconn *c, struct err *e)
-{
-    int rc;
-
-    must(!c->barrier);
-    rc = open_writer(c, c->busy_timeout_ms, e);
-    if (rc == 0)
-        rc = create_helper_tables(c->writer, e);
-    if (rc == 0)
-        rc = exec(c->writer,
-            "INSERT INTO _litestream_seq (id, seq) VALUES (1, 1) "
-            "ON CONFLICT (id) DO UPDATE SET seq = seq + 1",
-            e, "write _litestream_seq");
-    close_writer(c);
-    return rc;
-}
-
-/* SQLite's busy handler: waits and asks for another try, or gives up. */
-static int
-wait_for_lock(void *arg, int n_tries)
-{
-    struct dbconn *c = arg;
-    struct timespec pause = { .tv_nsec = n_tries < EAGER_TRIES ? EAGER_PAUSE_NS
-                                                               : PATIENT_PAUSE_NS };
-
-    if (c->barrier_wait_ns < pause.tv_nsec)
-        return 0;
-    c->barrier_wait_ns -= pause.tv_nsec;
-    nanosleep(&pause, NULL);
-    return 1;
-}
-
-int
-dbconn_barrier_begin(struct dbconn *c, int64_t wait_ms, struct err *e)
-{
-    int rc;
-
-    must(!c->barrier);
-    c->barrier_wait_ns =
-        (wait_ms < c->busy_timeout_ms ? wait_ms : c->busy_timeout_ms) * 1000000;
-    rc = open_writer(c, 0, e);
-    if (rc == 0 && sqlite3_busy_handler(c->writer, wait_for_lock, c) != SQLITE_OK)
-        rc = sqlite_err(c->writer, SQLITE_ERROR, e, "set busy handler");
-    if (rc == 0)
-        rc = exec(c->writer, "BEGIN IMMEDIATE", e, "take the write lock");
-    if (rc != 0)
-        close_writer(c);
-    else
-        c->barrier = true;
-    return rc;
-}
-
-void
-dbconn_barrier_end(struct dbconn *c)
-{
-    if (!c->barrier)
-        return;
-    sqlite3_exec(c->writer, "ROLLBACK", NULL, NULL, NULL);
-    c->barrier = false;
-    close_writer(c);
-}
-
-/*
- * Writers wait meanwhile, so this is short. It is worth it: readers that overlap without
- * a gap would each leave the WAL when nobody adds to it, but never all at the same
- * moment.
- */
-static int
-copy_frames(sqlite3 *db, bool *complete, struct err *e)
-{
-    const struct timespec pause = { .tv_nsec = 1000000 };
-    int n_best = -1, n_stuck = 0;
-
-    for (int i = 0; i < COPY_TRIES && n_stuck < COPY_STUCK; i++) {
-        int n_log = -1, n_copied = -1;
-        int rc = sqlite3_wal_checkpoint_v2(
-            db, "main", SQLITE_CHECKPOINT_PASSIVE, &n_log, &n_copied);
-
-        if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY)
-            return sqlite_err(db, rc, e, "checkpoint");
-        *complete = rc == SQLITE_OK && n_log >= 0 && n_log == n_copied;
-        if (*complete)
-            break;
-        n_stuck = n_copied > n_best ? 0 : n_stuck + 1;
-        n_best = n_copied > n_best ? n_copied : n_best;
-        nanosleep(&pause, NULL);
-    }
-    return 0;
-}
-
-int
-dbconn_checkpoint(struct dbconn *c, int64_t linger_ms, bool *complete, struct err *e)
-{
-    const struct timespec linger = { .tv_nsec = linger_ms * 1000000 };
-    struct err again;
-    int rc;
-
-    must(c->barrier);
-    *complete = false;
-    rc = exec(c->reader, "ROLLBACK", e, "end read transaction");
-    if (rc == 0)
-        rc = copy_frames(c->reader, complete, e);
-    if (rc == 0 && *complete && linger_ms > 0)
-        nanosleep(&linger, NULL);
-    /* Back before writers may run again, whatever became of the checkpoint. */
-    if (begin_read(c, rc == 0 ? e : &again) != 0 && rc == 0)
-        rc = err_wrap(e, "take the read lock again");
-    return rc;
+    return dbconn_begin_read(c->reader, e);
 }

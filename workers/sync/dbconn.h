@@ -58,6 +58,17 @@ bool dbconn_same_file(const struct dbconn *c);
  */
 bool dbconn_wal_index(struct dbconn *c, struct wal_index *out);
 
+/*
+ * Up to which frame checkpoints have copied (nBackfill), out of the same memory. Pages
+ * that had newer frames were left out. A restart changes the salts of the wal-index
+ * first and this number then: read it before the salts that it shall belong to. False
+ * when there is no wal-index.
+ */
+bool dbconn_n_copied(struct dbconn *c, uint32_t *n_frames);
+
+/* The read transaction is there. */
+bool dbconn_holds(const struct dbconn *c);
+
 /* Takes the read lock again if it was lost; *lost tells that it had been. */
 int dbconn_hold(struct dbconn *c, bool *lost, struct err *e);
 
@@ -65,19 +76,54 @@ int dbconn_hold(struct dbconn *c, bool *lost, struct err *e);
 int dbconn_bump(struct dbconn *c, struct err *e);
 
 /*
+ * The same as one that cuts the WAL file to so many bytes, if it is the write that
+ * restarts the WAL: after a checkpoint that left it restartable, unless another writer
+ * comes first. BUSY when one holds the write lock longer than wait_ms.
+ */
+int dbconn_cut(struct dbconn *c, int64_t size, int64_t wait_ms, struct err *e);
+
+/*
  * The write lock, so that no writer moves: seal what is captured, then checkpoint. BUSY
- * when another writer holds it longer than wait_ms.
+ * when another writer holds it longer than wait_ms. The end tells for how many
+ * nanoseconds it was held, 0: not at all.
  */
 int dbconn_barrier_begin(struct dbconn *c, int64_t wait_ms, struct err *e);
-void dbconn_barrier_end(struct dbconn *c);
+int64_t dbconn_barrier_end(struct dbconn *c);
+
+struct dbconn_copied {
+    bool complete;    /* every frame of the WAL is in the database now */
+    bool restartable; /* and no reader keeps the next writer from restarting the WAL */
+};
 
 /*
  * A PASSIVE checkpoint under the barrier; the read lock is let go and taken again inside.
- * *complete: every frame of the WAL is in the database now. Short readers and a
- * checkpoint of another program are waited for, some 25 ms at most; then linger_ms more,
- * in which readers that keep the WAL from being restarted may end.
+ * wait_ms: how long readers in the way (and a checkpoint of another program) are waited
+ * for: first those that keep frames from being copied, then those that read the WAL.
+ * Readers that begin when all is copied do not touch it, so one can wait for the others.
  */
-int dbconn_checkpoint(struct dbconn *c, int64_t linger_ms, bool *complete, struct err *e);
+int dbconn_checkpoint(
+    struct dbconn *c, int64_t wait_ms, struct dbconn_copied *out, struct err *e);
+
+/*
+ * A checkpoint ahead of one under the barrier, with writers at work, so that little is
+ * left to do while they wait. It is safe without the write lock because a read lock on a
+ * slot with a mark is held all the time: nobody restarts the WAL, and nobody, we
+ * included, copies frames behind the mark. (The library is one in which a checkpoint
+ * cannot mistake a restarted WAL for the old one.)
+ *
+ *   ahead_begin  takes a second read lock beside the first, with a mark at the end of
+ *                the WAL. *any is false, and nothing is held, when all is copied
+ *                already: it would be on slot 0.
+ *   (caller)     captures everything up to the end of the WAL: the mark is then within
+ *                what is captured
+ *   ahead_copy   lets the first read lock go, the second takes its place; copies up to
+ *                its mark. Waits some 25 ms for readers in the way. *reached: all of it
+ *                was copied and is on the disk.
+ *   ahead_end    gives the second one up, if it has not taken over
+ */
+int dbconn_ahead_begin(struct dbconn *c, bool *any, struct err *e);
+int dbconn_ahead_copy(struct dbconn *c, bool *reached, struct err *e);
+void dbconn_ahead_end(struct dbconn *c);
 
 /* Version gate: ERR_UNSUPPORTED when the linked SQLite has the WAL-reset bug. */
 int dbconn_check_library(struct err *e);

@@ -123,10 +123,10 @@ engine_open(struct engine *eng, struct err *e)
         return rc;
     }
     take_position(eng, damaged);
-    ckpt_policy_init(&eng->policy, eng->opt.min_checkpoint_pages,
-        eng->opt.checkpoint_interval_ns, mono_now());
+    engine_policy_init(eng);
     if (eng->mark.set && eng->mark.place.off > WAL_HEADER_SIZE)
-        ckpt_policy_captured(&eng->policy); /* what the last life left in the WAL */
+        ckpt_policy_captured(
+            &eng->policy, mono_now()); /* what the last life left in the WAL */
     return 0;
 }
 
@@ -245,89 +245,4 @@ bool
 engine_found_damage(const struct engine *eng)
 {
     return eng->found.damaged_txid > 0;
-}
-
-/* --- checkpoint -----------------------------------------------------------------------
- */
-
-bool
-engine_checkpoint_due(const struct engine *eng)
-{
-    return eng->db != NULL && eng->job == NULL && eng->mark.set && eng->mark.proven &&
-           ckpt_policy_due(
-               &eng->policy, eng->mark.place.off, dbconn_page_size(eng->db), mono_now());
-}
-
-int64_t
-engine_checkpoint_wait_ms(const struct engine *eng)
-{
-    if (eng->db == NULL || !eng->mark.set)
-        return -1;
-    return ckpt_policy_wait_ms(
-        &eng->policy, eng->mark.place.off, dbconn_page_size(eng->db), mono_now());
-}
-
-/* Under the write lock: captures the last commits. *sealed: nothing is left. */
-static int
-seal(struct engine *eng, struct engine_report *wrote, bool *sealed, struct err *e)
-{
-    *sealed = false;
-    for (int i = 0; i < 4; i++) {
-        if (engine_sync_once(eng, SYNC_NO_IMAGE, e) == ENGINE_FAILED)
-            return (int)e->code;
-        if (eng->report.wrote)
-            *wrote = eng->report;
-        if (eng->report.replaced || eng->report.again_ms > 0 || !eng->mark.proven)
-            return 0;
-        if (!eng->report.wrote && !eng->report.more) {
-            *sealed = eng->image_reason == NULL;
-            return 0;
-        }
-    }
-    return 0;
-}
-
-int
-engine_checkpoint(struct engine *eng, struct engine_checkpoint *out, struct err *e)
-{
-    bool sealed = false, saved = false;
-    int rc;
-
-    must(eng->db != NULL && eng->job == NULL);
-    *out = (struct engine_checkpoint){ 0 };
-    rc = dbconn_barrier_begin(eng->db, eng->policy.patience_ms, e);
-    if (rc == ERR_BUSY) { /* a writer is at work: later */
-        ckpt_policy_missed(&eng->policy, mono_now());
-        return 0;
-    }
-    if (rc != 0)
-        return err_wrap(e, "checkpoint");
-    /* A seal of before still counts: the WAL may have been restarted since. */
-    rc = seal(eng, &out->sealed, &sealed, e);
-    if (rc == 0 && sealed && !engine_save_frozen(eng, &saved)) {
-        dbconn_barrier_end(eng->db);
-        ckpt_policy_missed(&eng->policy, mono_now());
-        return 0;
-    }
-    if (rc == 0 && sealed) {
-        out->ran = true;
-        rc = dbconn_checkpoint(eng->db, eng->policy.linger_ms, &out->complete, e);
-        engine_end_save(eng, saved, rc == 0 && out->complete);
-        /*
-         * Complete or not: everything is captured, and the read lock was taken again
-         * before any writer moved. If it is on slot 0 (somebody else copied the rest)
-         * nothing more can be copied; on another slot nobody can restart the WAL.
-         */
-        if (rc == 0)
-            eng->sealed = fstat(dbconn_fd(eng->db), &eng->db_at_seal) == 0;
-        eng->all_copied = rc == 0 && out->complete;
-    }
-    dbconn_barrier_end(eng->db);
-    if (rc == ERR_BUSY) { /* another program checkpoints right now */
-        out->ran = false;
-        ckpt_policy_missed(&eng->policy, mono_now());
-        return 0;
-    }
-    ckpt_policy_done(&eng->policy, out->complete, eng->mark.place.off, mono_now());
-    return rc != 0 ? err_wrap(e, "checkpoint") : 0;
 }

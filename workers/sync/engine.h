@@ -31,6 +31,7 @@ struct engine_options {
     int64_t max_sync_wal_bytes; /* 0: no limit */
     int64_t min_checkpoint_pages;
     int64_t checkpoint_interval_ns;
+    int64_t truncate_pages;       /* beyond, readers are waited for; <= 0: never */
     int64_t max_frozen_wal_pages; /* a WAL of more frames ends a snapshot; 0: default */
 };
 
@@ -128,13 +129,28 @@ bool engine_checkpoint_due(const struct engine *eng);
 int64_t engine_checkpoint_wait_ms(const struct engine *eng); /* -1: not by time */
 
 struct engine_checkpoint {
-    bool ran;      /* false: a writer held the lock, or the WAL called for another sync */
+    bool ran;      /* false: a writer held the lock, the WAL called for another sync, or
+                      a snapshot is in the way for now */
     bool complete; /* all of the WAL is in the database */
-    struct engine_report sealed; /* the file written under the write lock, if any */
+    bool restartable; /* and the next writer begins it anew */
+    bool blocked;     /* readers keep the WAL from being restarted, and it is larger than
+                         min_checkpoint_pages */
+    bool forced;      /* they were waited for as long as busy_timeout_ms */
+    int64_t held_ns;  /* how long writers were kept out; 0: not at all */
+    struct engine_report sealed; /* the newest file written, if any; bytes of all */
 };
 
-/* PASSIVE checkpoint under the write lock, after capturing everything. Not while busy. */
+/*
+ * Copies what is captured into the database. Captures and copies with writers at work
+ * first, then the little that is left under the write lock. Not while busy.
+ */
 int engine_checkpoint(struct engine *eng, struct engine_checkpoint *out, struct err *e);
+
+/*
+ * After a checkpoint that left the WAL restartable: begins it anew with a write of our
+ * own, and cuts the file. ERR_BUSY when a writer is at work.
+ */
+int engine_truncate_wal(struct engine *eng, struct err *e);
 
 /*
  * The database as it is at the newest captured position, for a snapshot of it (frozen.h)

@@ -1,7 +1,7 @@
 /*
- * engine_impl - the state that the parts of an engine share: engine.c (life,
- * checkpoints), engine_sync.c (what one look at the WAL leads to) and engine_plan.c (the
- * next file).
+ * engine_impl - the state that the parts of an engine share: engine.c (life),
+ * engine_checkpoint.c, engine_sync.c (what one look at the WAL leads to), engine_plan.c
+ * (the next file) and engine_freeze.c (what snapshots read).
  */
 #ifndef WORKERS_SYNC_ENGINE_IMPL_H
 #define WORKERS_SYNC_ENGINE_IMPL_H
@@ -59,6 +59,7 @@ struct engine {
     struct wal_scan *scan;
     struct look_rest rest; /* what stands behind the mark and does not count */
     struct ckpt_policy policy;
+    struct mono cut_from; /* when the WAL file may be made smaller again */
 
     /* the file being written */
     struct l0_plan plan;
@@ -77,6 +78,11 @@ int engine_open_wal(struct engine *eng, struct err *e);
 
 /* The WAL at the path is still the one that is open. A missing one counts as another. */
 bool engine_same_wal(const struct engine *eng);
+
+/* --- engine_checkpoint.c */
+
+void engine_policy_init(struct engine *eng);
+void engine_wal_restarted(struct engine *eng); /* before the mark moves */
 
 /* --- engine_freeze.c */
 

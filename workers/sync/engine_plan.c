@@ -158,9 +158,9 @@ commit_plan(struct engine *eng)
     eng->commit = h->commit;
     eng->found.page_size = h->page_size;
     if (!wal_salt_equal(eng->next.salt, eng->mark.salt))
-        ckpt_policy_restarted(&eng->policy);
+        engine_wal_restarted(eng);
     if (h->wal_size > 0)
-        ckpt_policy_captured(&eng->policy);
+        ckpt_policy_captured(&eng->policy, mono_now());
     eng->mark = eng->next;
     eng->rest.set = false;
     eng->sealed = false;

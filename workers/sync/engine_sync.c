@@ -103,10 +103,10 @@ prove_end(struct engine *eng, struct look *l, struct err *e)
 static void
 enter_generation(struct engine *eng, const struct wal_header *h)
 {
+    engine_wal_restarted(eng);
     eng->mark = mark_at_start(h);
     eng->sealed = false;
     eng->rest.set = false;
-    ckpt_policy_restarted(&eng->policy);
 }
 
 /* An image can be named and is allowed now. */

@@ -174,12 +174,13 @@ Test(dbconn, a_writer_in_the_way_makes_it_busy_and_leaves_nothing_behind)
 Test(dbconn, checkpoint_copies_all_and_the_next_writer_restarts_the_wal)
 {
     struct wal_header h = header();
-    bool complete = false, lost;
+    struct dbconn_copied done = { 0 };
+    bool lost;
     struct err e;
 
     cr_assert_eq(dbconn_barrier_begin(conn, 50, &e), 0);
-    cr_assert_eq(dbconn_checkpoint(conn, 0, &complete, &e), 0);
-    cr_assert(complete);
+    cr_assert_eq(dbconn_checkpoint(conn, 0, &done, &e), 0);
+    cr_assert(done.complete && done.restartable);
     cr_assert_eq(app_sql(app, "INSERT INTO t VALUES (2)"), BUSY); /* still a barrier */
     dbconn_barrier_end(conn);
     cr_assert_eq(dbconn_hold(conn, &lost, &e), 0);
@@ -191,14 +192,14 @@ Test(dbconn, checkpoint_copies_all_and_the_next_writer_restarts_the_wal)
 Test(dbconn, checkpoint_under_a_reader_is_not_complete)
 {
     struct wal_header h = header();
-    bool complete = true;
+    struct dbconn_copied done = { .complete = true };
     struct err e;
 
     cr_assert_eq(app_sql(other, "BEGIN; SELECT * FROM t"), 0);
     cr_assert_eq(app_sql(app, "INSERT INTO t VALUES (2)"), 0);
     cr_assert_eq(dbconn_barrier_begin(conn, 50, &e), 0);
-    cr_assert_eq(dbconn_checkpoint(conn, 0, &complete, &e), 0);
-    cr_assert_not(complete);
+    cr_assert_eq(dbconn_checkpoint(conn, 0, &done, &e), 0);
+    cr_assert_not(done.complete);
     dbconn_barrier_end(conn);
     cr_assert_eq(app_sql(app, "INSERT INTO t VALUES (3)"), 0);
     cr_assert(wal_salt_equal(header().salt, h.salt));
@@ -240,4 +241,139 @@ Test(dbconn, pages_can_be_read_beside_the_locks)
     cr_assert_eq(dbconn_page_size(conn), 4096);
     cr_assert_eq(app_sql(app, "PRAGMA wal_checkpoint(TRUNCATE)"), 0);
     cr_assert(wal_salt_equal(header().salt, h.salt));
+}
+
+/* --- copying ahead, with writers at work */
+
+static uint32_t
+n_copied(void)
+{
+    uint32_t n;
+
+    cr_assert(dbconn_n_copied(conn, &n));
+    return n;
+}
+
+Test(dbconn, ahead_copies_up_to_its_mark_and_lets_nobody_restart)
+{
+    struct wal_header h = header();
+    bool any = false, reached = false, lost = true;
+    uint32_t mark;
+    struct err e;
+
+    cr_assert_eq(app_sql(app, "INSERT INTO t VALUES (2)"), 0);
+    mark = wal_index().last_frame_no;
+    cr_assert_eq(dbconn_ahead_begin(conn, &any, &e), 0);
+    cr_assert(any);
+    cr_assert_eq(app_sql(app, "INSERT INTO t VALUES (3)"), 0);          /* nobody waits */
+    cr_assert_eq(app_sql(other, "PRAGMA wal_checkpoint(TRUNCATE)"), 0); /* busy */
+    cr_assert_leq(n_copied(), mark);
+    cr_assert_eq(dbconn_ahead_copy(conn, &reached, &e), 0);
+    cr_assert(reached);
+    cr_assert_eq(n_copied(), mark);
+    cr_assert_eq(app_sql(other, "PRAGMA wal_checkpoint(TRUNCATE)"), 0);
+    cr_assert_eq(n_copied(), mark);
+    cr_assert_eq(app_sql(app, "INSERT INTO t VALUES (4)"), 0);
+    cr_assert(wal_salt_equal(header().salt, h.salt));
+    cr_assert_eq(dbconn_hold(conn, &lost, &e), 0);
+    cr_assert_not(lost);
+}
+
+Test(dbconn, ahead_holds_nothing_when_all_is_copied)
+{
+    struct dbconn_copied done;
+    struct wal_header h = header();
+    bool any = true;
+    struct err e;
+
+    cr_assert_eq(dbconn_barrier_begin(conn, 50, &e), 0);
+    cr_assert_eq(dbconn_checkpoint(conn, 0, &done, &e), 0);
+    cr_assert_gt(dbconn_barrier_end(conn), 0);
+    cr_assert_eq(dbconn_ahead_begin(conn, &any, &e), 0);
+    cr_assert_not(any);
+    cr_assert_eq(app_sql(app, "INSERT INTO t VALUES (2)"), 0);
+    cr_assert_eq(header().salt.s1, h.salt.s1 + 1);
+    /* On slot 0 nothing can be copied; a lock with a mark takes its place. */
+    cr_assert_eq(app_sql(other, "PRAGMA wal_checkpoint(PASSIVE)"), 0);
+    cr_assert_eq(n_copied(), 0);
+    cr_assert_eq(dbconn_ahead_begin(conn, &any, &e), 0);
+    cr_assert(any);
+    cr_assert_eq(dbconn_ahead_copy(conn, &any, &e), 0);
+    cr_assert(any);
+    cr_assert_eq(n_copied(), wal_index().last_frame_no);
+    h = header();
+    cr_assert_eq(app_sql(app, "INSERT INTO t VALUES (3)"), 0);
+    cr_assert(wal_salt_equal(header().salt, h.salt));
+}
+
+Test(dbconn, ahead_given_up_leaves_the_first_lock_as_it_was)
+{
+    uint32_t before = wal_index().last_frame_no;
+    bool any, lost;
+    struct err e;
+
+    cr_assert_eq(app_sql(app, "INSERT INTO t VALUES (2)"), 0);
+    cr_assert_eq(dbconn_ahead_begin(conn, &any, &e), 0);
+    cr_assert(any);
+    dbconn_ahead_end(conn);
+    dbconn_ahead_end(conn); /* again: nothing */
+    cr_assert_eq(app_sql(app, "PRAGMA wal_checkpoint(PASSIVE)"), 0);
+    cr_assert_leq(n_copied(), before);
+    cr_assert_eq(dbconn_hold(conn, &lost, &e), 0);
+    cr_assert_not(lost);
+}
+
+Test(dbconn, ahead_stops_at_an_older_reader)
+{
+    bool any, reached = true;
+    uint32_t seen;
+    struct err e;
+
+    cr_assert_eq(app_sql(other, "BEGIN; SELECT * FROM t"), 0);
+    seen = wal_index().last_frame_no;
+    cr_assert_eq(app_sql(app, "INSERT INTO t VALUES (2)"), 0);
+    cr_assert_eq(dbconn_ahead_begin(conn, &any, &e), 0);
+    cr_assert(any);
+    cr_assert_eq(dbconn_ahead_copy(conn, &reached, &e), 0);
+    cr_assert_not(reached);
+    cr_assert_leq(n_copied(), seen);
+}
+
+Test(dbconn, a_reader_in_the_wal_is_waited_for)
+{
+    struct dbconn_copied done;
+    struct wal_header h = header();
+    struct err e;
+
+    cr_assert_eq(app_sql(other, "BEGIN; SELECT * FROM t"), 0);
+    cr_assert_eq(dbconn_barrier_begin(conn, 50, &e), 0);
+    cr_assert_eq(dbconn_checkpoint(conn, 0, &done, &e), 0);
+    cr_assert(done.complete);
+    cr_assert_not(done.restartable);
+    app_go(other, "SELECT noise(1, 1000); COMMIT");
+    cr_assert_eq(dbconn_checkpoint(conn, 5000, &done, &e), 0);
+    cr_assert(done.complete && done.restartable);
+    cr_assert_eq(app_wait(other), 0);
+    dbconn_barrier_end(conn);
+    cr_assert_eq(app_sql(app, "INSERT INTO t VALUES (2)"), 0);
+    cr_assert_eq(header().salt.s1, h.salt.s1 + 1);
+}
+
+Test(dbconn, cut_restarts_the_wal_and_makes_the_file_small)
+{
+    struct dbconn_copied done;
+    struct wal_header h = header();
+    struct stat st;
+    struct err e;
+
+    cr_assert_eq(app_sql(app, "INSERT INTO t VALUES (zeroblob(1000000))"), 0);
+    cr_assert_eq(dbconn_barrier_begin(conn, 50, &e), 0);
+    cr_assert_eq(dbconn_checkpoint(conn, 0, &done, &e), 0);
+    dbconn_barrier_end(conn);
+    cr_assert(stat(tmp_path("app.db-wal"), &st) == 0 && st.st_size > 1000000);
+    cr_assert_eq(dbconn_cut(conn, 50000, 50, &e), 0);
+    cr_assert(stat(tmp_path("app.db-wal"), &st) == 0);
+    cr_assert_eq(st.st_size, 50000);
+    cr_assert_eq(header().salt.s1, h.salt.s1 + 1);
+    cr_assert_eq(wal_index().last_frame_no, 1);
 }

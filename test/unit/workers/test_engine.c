@@ -124,6 +124,32 @@ Test(engine, a_seal_counts_until_the_next_look)
     rig_stop(&r);
 }
 
+Test(engine, writers_are_not_kept_out_by_a_checkpoint_that_a_reader_blocks)
+{
+    struct engine_checkpoint c;
+    struct err e;
+
+    cr_assert_eq(app_sql(r.app[0], "BEGIN; SELECT count(*) FROM t"), 0);
+    for (int i = 0; i < 3; i++) {
+        for (int k = 0; k < 10; k++)
+            cr_assert_eq(
+                app_sql(r.app[1], "UPDATE t SET b = noise(id + %d, 90000)", k), 0);
+        cr_assert_eq(engine_checkpoint(r.eng, &c, &e), 0);
+        cr_assert(c.ran && c.blocked && !c.complete);
+        cr_assert_eq(c.held_ns, 0);
+        cr_assert(rig_equal(&r)); /* it captured all the same */
+    }
+    cr_assert_eq(app_sql(r.app[0], "COMMIT"), 0);
+    cr_assert_eq(engine_checkpoint(r.eng, &c, &e), 0);
+    cr_assert(c.ran && c.complete && !c.blocked);
+    cr_assert_gt(c.held_ns, 0);
+    cr_assert_eq(app_sql(r.app[1], "UPDATE t SET b = 'x' WHERE id = 1"), 0);
+    cr_assert(rig_sync(&r));
+    cr_assert(rig_equal(&r));
+    cr_assert_eq(r.replay.n_images, 1);
+    rig_stop(&r);
+}
+
 Test(engine, says_when_a_commit_may_be_under_way)
 {
     app_sql(r.app[0], "BEGIN; UPDATE t SET b = noise(id + 1000, 700)");

@@ -1,0 +1,333 @@
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/base/log.h"
+#include "common/base/must.h"
+#include "common/crc64/crc64.h"
+#include "workers/sync/engine_impl.h"
+
+/* Fewer frames than these are copied under the write lock without ado. */
+#define AHEAD_FRAMES 32
+
+/* More than this is not captured or copied with writers waiting, if it can be helped. */
+#define LEFT_BYTES ((int64_t)1 << 20)
+#define ROUNDS 4
+
+#define SEAL_ROUNDS 4
+
+/* Until a snapshot is looked at again that is in the way. */
+#define PUT_OFF_MS 100
+
+/* A WAL file so many times as large as it should be is cut, at most once in so long. */
+#define CUT_SIZE 8
+#define CUT_MIN_BYTES ((int64_t)1 << 20)
+#define CUT_PAUSE_MS 60000
+#define CUT_WAIT_MS 20
+
+void
+engine_policy_init(struct engine *eng)
+{
+    const char *path = eng->opt.db_path;
+    struct ckpt_settings set = { .min_pages = eng->opt.min_checkpoint_pages,
+        .interval_ns = eng->opt.checkpoint_interval_ns,
+        .truncate_pages = eng->opt.truncate_pages,
+        .seed = crc64_update(0, path, strlen(path)) };
+
+    ckpt_policy_init(&eng->policy, &set, mono_now());
+}
+
+static int64_t
+truncate_size(const struct engine *eng)
+{
+    return wal_size_of(dbconn_page_size(eng->db), eng->opt.truncate_pages);
+}
+
+void
+engine_wal_restarted(struct engine *eng)
+{
+    if (ckpt_policy_restarted(&eng->policy))
+        log_info("wal restarted by passive checkpoint, skipping truncate checkpoint",
+            LF_INT("wal_size", eng->mark.place.off),
+            LF_INT("threshold", truncate_size(eng)));
+}
+
+bool
+engine_checkpoint_due(const struct engine *eng)
+{
+    return eng->db != NULL && eng->job == NULL && eng->mark.set && eng->mark.proven &&
+           ckpt_policy_due(
+               &eng->policy, eng->mark.place.off, dbconn_page_size(eng->db), mono_now());
+}
+
+int64_t
+engine_checkpoint_wait_ms(const struct engine *eng)
+{
+    if (eng->db == NULL || !eng->mark.set)
+        return -1;
+    return ckpt_policy_wait_ms(
+        &eng->policy, eng->mark.place.off, dbconn_page_size(eng->db), mono_now());
+}
+
+/* --- what is left to do ---------------------------------------------------------------
+ */
+
+struct left {
+    int64_t frames;     /* to copy */
+    int64_t copied_off; /* end of those that are copied */
+    int64_t uncaptured; /* bytes */
+};
+
+static struct left
+what_is_left(struct engine *eng)
+{
+    uint32_t page_size = dbconn_page_size(eng->db), n_copied;
+    struct wal_index index;
+    struct left l = { 0 };
+    int64_t end;
+
+    if (!dbconn_n_copied(eng->db, &n_copied) || !dbconn_wal_index(eng->db, &index))
+        return l;
+    end = wal_size_of(page_size, index.last_frame_no);
+    l.frames = index.last_frame_no > n_copied ? index.last_frame_no - n_copied : 0;
+    l.copied_off = wal_size_of(page_size, n_copied);
+    l.uncaptured = end;
+    if (wal_salt_equal(index.salt, eng->mark.salt))
+        l.uncaptured = end - eng->mark.place.off;
+    return l;
+}
+
+static bool
+too_much(const struct engine *eng, const struct left *l)
+{
+    int64_t frame = wal_frame_size(dbconn_page_size(eng->db));
+
+    return l->uncaptured > LEFT_BYTES ||
+           (eng->frozen == NULL && l->frames * frame > LEFT_BYTES);
+}
+
+/* --- with writers at work -------------------------------------------------------------
+ */
+
+/* *all: everything that was committed when this began is captured. */
+static int
+capture(struct engine *eng, struct engine_checkpoint *out, bool *all, struct err *e)
+{
+    const struct engine_report *r = &eng->report;
+    int64_t wal_bytes = out->sealed.wal_bytes;
+
+    *all = false;
+    if (engine_sync_once(eng, SYNC_NO_IMAGE, e) == ENGINE_FAILED)
+        return (int)e->code;
+    if (r->wrote) {
+        out->sealed = *r;
+        out->sealed.wal_bytes += wal_bytes;
+    }
+    *all = !r->replaced && r->again_ms == 0 && !r->more && eng->mark.set &&
+           eng->mark.proven && eng->image_reason == NULL;
+    return 0;
+}
+
+/*
+ * Captures what there is and copies it, unless there is little of it. Not below a
+ * snapshot: what is copied has to be saved for it first, and its room is limited.
+ *
+ *   *all      false: the WAL calls for another sync
+ *   *reached  false: a reader keeps frames from being copied that are captured
+ */
+static int
+copy_ahead(struct engine *eng, struct engine_checkpoint *out, bool *all, bool *reached,
+    struct err *e)
+{
+    struct left l = what_is_left(eng);
+    bool any = false;
+    int rc;
+
+    *all = *reached = true;
+    if (!dbconn_holds(eng->db) || (eng->frozen != NULL && l.uncaptured > LEFT_BYTES))
+        return capture(eng, out, all, e);
+    if (eng->frozen != NULL)
+        return 0;
+    if (l.frames < AHEAD_FRAMES)
+        return 0;
+    rc = dbconn_ahead_begin(eng->db, &any, e);
+    if (rc != 0 || !any)
+        return rc;
+    rc = capture(eng, out, all, e); /* the new read lock's mark is within it now */
+    if (rc == 0 && *all)
+        rc = dbconn_ahead_copy(eng->db, reached, e);
+    dbconn_ahead_end(eng->db);
+    return rc;
+}
+
+/* --- under the write lock -------------------------------------------------------------
+ */
+
+/* Captures the last commits. *sealed: nothing is left. */
+static int
+seal(struct engine *eng, struct engine_checkpoint *out, bool *sealed, struct err *e)
+{
+    bool all;
+    int rc;
+
+    *sealed = false;
+    for (int i = 0; i < SEAL_ROUNDS; i++) {
+        rc = capture(eng, out, &all, e);
+        if (rc != 0)
+            return rc;
+        if (all && !eng->report.wrote)
+            *sealed = true;
+        if (*sealed || (!all && !eng->report.more))
+            return 0;
+    }
+    return 0;
+}
+
+/* *put_off: a snapshot is in the way. */
+static int
+copy_rest(struct engine *eng, struct engine_checkpoint *out, int64_t wait_ms,
+    bool *put_off, bool *restartable, struct err *e)
+{
+    struct dbconn_copied copied = { 0 };
+    bool sealed, saved;
+    /* A seal of before still counts: the WAL may have been restarted since. */
+    int rc = seal(eng, out, &sealed, e);
+
+    if (rc != 0 || !sealed)
+        return rc;
+    if (!engine_save_frozen(eng, &saved)) {
+        *put_off = true;
+        return 0;
+    }
+    out->ran = true;
+    rc = dbconn_checkpoint(eng->db, wait_ms, &copied, e);
+    engine_end_save(eng, saved, rc == 0 && copied.complete);
+    /*
+     * Complete or not: everything is captured, and the read lock was taken again
+     * before any writer moved. If it is on slot 0 (somebody else copied the rest)
+     * nothing more can be copied; on another slot nobody can restart the WAL.
+     */
+    if (rc == 0)
+        eng->sealed = fstat(dbconn_fd(eng->db), &eng->db_at_seal) == 0;
+    eng->all_copied = rc == 0 && copied.complete;
+    out->complete = copied.complete;
+    *restartable = copied.restartable;
+    return rc;
+}
+
+static void
+end_barrier(struct engine *eng, struct engine_checkpoint *out)
+{
+    int64_t held_ns = dbconn_barrier_end(eng->db);
+
+    if (held_ns > out->held_ns)
+        out->held_ns = held_ns;
+}
+
+/* --- a checkpoint ---------------------------------------------------------------------
+ */
+
+/*
+ * After a spike the file keeps its size, as SQLite writes over it from its start. A write
+ * of our own restarts the WAL and cuts the file; it is one frame in a new WAL, and does
+ * not call for a checkpoint by itself.
+ */
+static void
+cut_file(struct engine *eng)
+{
+    int64_t size = wal_size_of(dbconn_page_size(eng->db), eng->policy.set.min_pages);
+    struct stat st;
+    struct err e;
+
+    if (eng->cut_from.ns != 0 && !mono_reached(eng->cut_from))
+        return;
+    if (eng->wal_fd < 0 || fstat(eng->wal_fd, &st) != 0 || st.st_size < CUT_MIN_BYTES ||
+        st.st_size / CUT_SIZE < size)
+        return;
+    eng->cut_from = mono_add_ms(mono_now(), CUT_PAUSE_MS);
+    if (dbconn_cut(eng->db, size, CUT_WAIT_MS, &e) != 0)
+        log_debug("wal file was not cut", LF_ERR(&e));
+    else
+        log_debug("wal file is cut", LF_INT("size", st.st_size), LF_INT("to", size));
+}
+
+/* Takes the write lock at a moment when there is little left to do. */
+static int
+take_barrier(struct engine *eng, struct engine_checkpoint *out, bool *held, struct err *e)
+{
+    struct ckpt_policy *p = &eng->policy;
+    bool all, reached;
+    struct left l;
+    int rc;
+
+    *held = false;
+    for (int round = 1;; round++) {
+        rc = copy_ahead(eng, out, &all, &reached, e);
+        if (rc != 0 || !all)
+            return rc;
+        l = what_is_left(eng);
+        if (round == 1)
+            out->forced = ckpt_policy_force(p, eng->mark.place.off, l.copied_off,
+                dbconn_page_size(eng->db), mono_now());
+        if (!reached && !out->forced && too_much(eng, &l)) {
+            out->ran = true; /* it cannot become complete: let writers be */
+            return 0;
+        }
+        if (out->forced && round == 1)
+            log_info("forcing truncate checkpoint",
+                LF_INT("wal_size", eng->mark.place.off),
+                LF_INT("threshold", truncate_size(eng)));
+        rc = dbconn_barrier_begin(
+            eng->db, out->forced ? eng->opt.busy_timeout_ms : p->patience_ms, e);
+        if (rc != 0)
+            return rc;
+        l = what_is_left(eng);
+        *held = true;
+        if (round == ROUNDS || out->forced || !too_much(eng, &l))
+            return 0;
+        end_barrier(eng, out);
+        *held = false;
+    }
+}
+
+int
+engine_checkpoint(struct engine *eng, struct engine_checkpoint *out, struct err *e)
+{
+    struct ckpt_policy *p = &eng->policy;
+    bool held = false, restartable = false, put_off = false;
+    uint32_t page_size;
+    int rc;
+
+    must(eng->db != NULL && eng->job == NULL);
+    page_size = dbconn_page_size(eng->db);
+    *out = (struct engine_checkpoint){ 0 };
+    rc = take_barrier(eng, out, &held, e);
+    if (held)
+        rc = copy_rest(eng, out, out->forced ? eng->opt.busy_timeout_ms : p->linger_ms,
+            &put_off, &restartable, e);
+    end_barrier(eng, out);
+    if (rc == ERR_BUSY) { /* a writer is at work, or another program checkpoints */
+        out->ran = false;
+        ckpt_policy_missed(p, mono_now());
+        return 0;
+    }
+    if (put_off) {
+        ckpt_policy_put_off(p, mono_add_ms(mono_now(), PUT_OFF_MS));
+        return 0;
+    }
+    out->blocked = rc == 0 && out->ran && !restartable &&
+                   eng->mark.place.off >= wal_size_of(page_size, p->set.min_pages);
+    ckpt_policy_done(p, out->complete, eng->mark.place.off, page_size, mono_now());
+    if (rc != 0)
+        return err_wrap(e, "checkpoint");
+    out->restartable = restartable && eng->sealed;
+    if (out->restartable)
+        cut_file(eng);
+    return 0;
+}
+
+int
+engine_truncate_wal(struct engine *eng, struct err *e)
+{
+    must(eng->db != NULL && eng->job == NULL);
+    return dbconn_cut(eng->db, 0, CUT_WAIT_MS, e);
+}
