@@ -120,6 +120,24 @@ def test_level_0_is_pruned_here_and_there(litestream, ledger, replica):
     litestream.assert_restores(replica.url, ledger.path)
 
 
+def test_level_0_is_pruned_although_merges_come_more_often_than_checks(litestream, ledger, replica):
+    config = settings(ledger.path, replica, levels=[{"interval": "100ms"}])
+    config["l0-retention"] = "100ms"
+    config["l0-retention-check-interval"] = "400ms"
+    ledger.commit(10)
+    daemon = litestream.replicate(config=config)
+    litestream.wait_caught_up(ledger.path, replica.path)
+    writer = litestream.writer(ledger.path, pause=0.005)
+
+    def pruned():
+        return ranges(replica.path, 0)[0][0] > 20 < ranges(disk.meta_folder(ledger.path), 0)[0][0]
+
+    lib.wait_until(pruned, 20, "level 0 to lose its first files here and there")
+    writer.stop()
+    daemon.stop()
+    litestream.assert_restores(replica.url, ledger.path)
+
+
 def test_old_snapshots_go_and_what_they_made_needless(litestream, ledger, replica):
     ledger.commit(50)
     more = {

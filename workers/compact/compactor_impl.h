@@ -80,6 +80,7 @@ struct compactor {
     uint64_t floor[LTX_N_LEVELS]; /* nothing that ends below it is needed */
     struct mono retain_next;
     struct mono l0_not_before; /* the interval of checks */
+    uint64_t l0_merged_to;     /* what level 1 held at the check before */
     uint64_t needless_to;      /* level-0 files up to here have served */
 
     /* The newest files of level 1: the level-0 files of one go together. */

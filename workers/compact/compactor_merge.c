@@ -41,19 +41,6 @@ written(struct compactor *c, const struct ltx_info *info)
 /* --- merges ---------------------------------------------------------------------------
  */
 
-/*
- * Restores that were planned on the level-0 files go on for a while: these do not vanish
- * in the moment they are merged, however old they are.
- */
-static void
-merge_over(struct compactor *c)
-{
-    if (c->at == 1)
-        c->l0_not_before = mono_add_ms(
-            mono_now(), c->opt.config->l0_retention_check_interval_ns / 1000000);
-    compactor_ended(c, NULL);
-}
-
 static void verify(struct compactor *c);
 
 static void
@@ -71,7 +58,7 @@ verify(struct compactor *c)
     struct err e;
 
     if (validate_merged(c->list, c->n_list, c->pruned_to, &e) == 0) {
-        merge_over(c);
+        compactor_ended(c, NULL);
         return;
     }
     if (!c->pruned_known) {
@@ -84,7 +71,7 @@ verify(struct compactor *c)
             LF_INT("level", c->at), LF_ERR(&e));
     snprintf(c->verify_told, sizeof(c->verify_told), "%.*s",
         (int)sizeof(c->verify_told) - 1, e.text);
-    merge_over(c);
+    compactor_ended(c, NULL);
 }
 
 /*
@@ -168,7 +155,7 @@ on_merged(void *arg, const struct ltx_info *info, const struct err *e)
     if (c->opt.config->verify_compaction)
         compactor_list(c, c->at, 0, verify);
     else
-        merge_over(c);
+        compactor_ended(c, NULL);
 }
 
 static void

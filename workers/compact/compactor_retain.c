@@ -74,6 +74,20 @@ l0_over(struct compactor *c)
     compactor_ended(c, NULL);
 }
 
+/*
+ * Restores that were planned on the level-0 files go on for a while: these do not vanish
+ * in the moment they are merged, however old they are, but one check later. (To put the
+ * check off with each merge would mean none at all where merges come as often.)
+ */
+static size_t
+merged_for_a_while(struct compactor *c, size_t n, uint64_t merged_to)
+{
+    while (n > 0 && c->list[n - 1].max_txid > c->l0_merged_to)
+        n--;
+    c->l0_merged_to = merged_to;
+    return n;
+}
+
 static void
 retain_l0(struct compactor *c)
 {
@@ -85,6 +99,7 @@ retain_l0(struct compactor *c)
         mono_add_ms(mono_now(), c->opt.config->l0_retention_check_interval_ns / 1000000);
     c->n_gone = retention_l0(c->list, c->n_list, c->l1, c->n_l1, wall_now(),
         c->opt.config->l0_retention_ns, c->list);
+    c->n_gone = merged_for_a_while(c, c->n_gone, l1->max_txid);
     count_l0(c, c->n_gone);
     if (c->n_gone == 0) {
         compactor_ended(c, NULL);
