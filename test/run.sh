@@ -4,6 +4,7 @@
 #   test/run.sh [options]
 #
 #   --quick           for developers: dev build and all its tests but torture; no clang
+#   --soak MINUTES    build and run storms for so long (test/torture/soak.py), nothing else
 #   --fuzz-seconds N  time for each fuzz target (60; 0: none)
 #   --jobs N          parallel jobs (all processors)
 #   --build FOLDER    build trees and logs (build, below the root of the source tree)
@@ -25,6 +26,7 @@ root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P) || exit 1
 python=/usr/bin/python3 # the system's, which has the system's pytest
 
 quick=false
+soak_minutes=0
 fuzz_seconds=60
 jobs=$(nproc)
 build=$root/build
@@ -43,11 +45,12 @@ while [ $# -gt 0 ]; do
     case $1 in
     --quick) quick=true ;;
     --no-install) install=false ;;
-    --fuzz-seconds | --jobs | --build)
+    --fuzz-seconds | --jobs | --build | --soak)
         [ $# -gt 1 ] || die "$1 needs a value"
         case $1 in
         --build) mkdir -p "$2" && build=$(CDPATH='' cd -- "$2" && pwd -P) || exit 2 ;;
         --fuzz-seconds) fuzz_seconds=$2 ;;
+        --soak) soak_minutes=$2 ;;
         --jobs) jobs=$2 ;;
         esac
         shift
@@ -63,8 +66,8 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-case $fuzz_seconds$jobs in
-*[!0-9]*) die "--fuzz-seconds and --jobs take a number" ;;
+case $fuzz_seconds$jobs$soak_minutes in
+*[!0-9]*) die "--fuzz-seconds, --jobs and --soak take a number" ;;
 esac
 
 log=$build/log
@@ -289,6 +292,21 @@ if $install; then
     run_logged packages install_packages || finish
 fi
 run_logged "npm packages" fetch_packages
+
+if [ "$soak_minutes" -gt 0 ]; then
+    if run_logged "build release" build_preset release; then
+        say "soak, $soak_minutes minutes"
+        start=$(now)
+        if LITESTREAM_BIN=$build/release/supervisor/litestream "$python" -B \
+            "$root/test/torture/soak.py" "$soak_minutes"; then
+            row soak 1 0 $(($(now) - start))
+        else
+            row soak 0 1 $(($(now) - start))
+            failed soak
+        fi
+    fi
+    finish
+fi
 
 if $quick; then
     if run_logged "build dev" build_preset dev; then

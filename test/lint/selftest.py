@@ -57,6 +57,24 @@ class Checks(unittest.TestCase):
         for check in ("floors", "headers", "length", "words"):
             self.passes(check, {})
 
+    def test_situations_sees_a_test_that_is_gone_and_a_row_that_is_missing(self):
+        rows = [f"| {n} | what | `a/b`, `test_x.py::test_*` |" for n in range(1, 239)]
+        table = "test/torture/README.md"
+        tests = {
+            "test/unit/a.c": "Test(a, b)\n",
+            "test/scenario/test_x.py": "def test_y():\n    pass\n",
+        }
+        self.passes("situations", {**tests, table: "\n".join(rows) + "\n"})
+        for row, words in [
+            ("| 7 | what | `a/c` |", "no test a/c"),
+            ("| 7 | what | not yet |", "neither"),
+            ("| 8 | what | `a/b` |", "one row"),
+        ]:
+            text = "\n".join([*rows[:6], row, *rows[7:]]) + "\n"
+            done = self.run_check("situations", {**tests, table: text})
+            self.assertEqual(done.returncode, 1, row)
+            self.assertIn(words, done.stdout)
+
     def test_floors_sees_a_lower_folder_use_a_higher_one(self):
         for name, used in (
             ("common/base/b.c", "config/config.h"),

@@ -92,7 +92,7 @@ class Case:
     """One operation in a folder of its own."""
 
     most = 10  # strikes of a mode, unless all are wanted
-    may_miss = 0.25  # of the strikes: not every run has the same calls
+    may_miss = 0.5  # of the strikes: not every run has the same calls
     ending = False  # the daemon has been asked to end
     settings = {}  # of the database
     config = {}  # what differs from QUIET
@@ -360,7 +360,9 @@ def count(cls, folder, template, mode):
 def sweep(cls, folder, template, mode):
     """All cases of one operation and one mode."""
     mode = MODES[mode]
-    calls = count(cls, os.path.join(folder, "count"), template, mode)
+    calls = []
+    for i in range(3):  # a slow machine may be through before anything is counted
+        calls = calls or count(cls, os.path.join(folder, f"count-{i}"), template, mode)
     assert calls, "no call of these kinds was seen"
     rnd = random.Random(f"{SEED} {cls.__name__} {mode.name}")
     only = os.environ.get("LITESTREAM_FAULTS_ONLY")  # numbers of calls

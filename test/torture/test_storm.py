@@ -30,6 +30,8 @@ SEEDS = [int(os.environ.get("LITESTREAM_STORM_SEED", "0"))] if "LITESTREAM_STORM
 
 
 class Storm:
+    log_level = "debug"
+
     def __init__(self, litestream, folder, seed):
         self.litestream = litestream
         self.folder = str(folder)
@@ -119,7 +121,7 @@ class Storm:
         self.daemon = self.litestream.replicate(
             config={
                 "dbs": [self.settings],
-                "logging": {"level": "debug"},
+                "logging": {"level": self.log_level},
                 **self.settings_of_all,
             },
             env=self.env,
