@@ -34,18 +34,40 @@ close_if_idle(struct drv *d)
     d->ops->close(d);
 }
 
+const int64_t drv_bucket_ms[DRV_N_BUCKETS] = { 10, 50, 100, 500, 1000, 5000, 10000, 30000,
+    60000 };
+
+static void
+count_error(struct drv_stats *s, enum err_code code)
+{
+    unsigned i = 0;
+
+    s->errors++;
+    while (i < DRV_N_CODES - 1 && s->code[i] != 0 && s->code[i] != code)
+        i++;
+    if (s->code[i] == 0)
+        s->code[i] = code;
+    s->code_count[i]++;
+}
+
 static void
 count(struct drv_op *op)
 {
     struct drv_stats *s = &op->drv->stats[op->kind];
+    int64_t ns = mono_since_ns(op->started);
+    unsigned i = 0;
 
     s->count++;
-    s->ns += (uint64_t)mono_since_ns(op->started);
+    s->ns += (uint64_t)ns;
+    while (i < DRV_N_BUCKETS && ns > drv_bucket_ms[i] * 1000000)
+        i++;
+    if (i < DRV_N_BUCKETS)
+        s->le[i]++;
     if (op->res.err == NULL)
         s->bytes += (uint64_t)op->res.size;
     else if (op->err.code != ERR_NOT_FOUND && op->err.code != ERR_CANCELLED &&
              op->err.code != ERR_EXISTS)
-        s->errors++;
+        count_error(s, op->err.code);
 }
 
 static void
@@ -154,7 +176,7 @@ op_new(struct drv *d, enum drv_kind kind, drv_done_cb *done, void *arg)
 
 /* rc of the driver's start: on failure the operation never was. */
 static struct drv_op *
-op_started(struct drv_op *op, int rc)
+op_started(struct drv_op *op, int rc, const struct err *e)
 {
     struct drv *d = op->drv;
 
@@ -162,7 +184,7 @@ op_started(struct drv_op *op, int rc)
         return op;
     must(!op->finished && d->active == op);
     d->stats[op->kind].count++;
-    d->stats[op->kind].errors++;
+    count_error(&d->stats[op->kind], e->code);
     d->active = op->next;
     if (d->active != NULL)
         d->active->prev = NULL;
@@ -178,7 +200,7 @@ drv_list(struct drv *d, const struct drv_list *req, struct err *e)
     struct drv_op *op = op_new(d, DRV_LIST, req->done, req->arg);
 
     must(req->level >= 0 && req->level < LTX_N_LEVELS);
-    return op_started(op, d->ops->list(op, req, e));
+    return op_started(op, d->ops->list(op, req, e), e);
 }
 
 struct drv_op *
@@ -187,7 +209,7 @@ drv_get(struct drv *d, const struct drv_get *req, struct err *e)
     struct drv_op *op = op_new(d, DRV_GET, req->done, req->arg);
 
     must(req->size > 0 && req->off >= 0);
-    return op_started(op, d->ops->get(op, req, e));
+    return op_started(op, d->ops->get(op, req, e), e);
 }
 
 struct drv_op *
@@ -195,7 +217,7 @@ drv_put(struct drv *d, const struct drv_put *req, struct err *e)
 {
     struct drv_op *op = op_new(d, DRV_PUT, req->done, req->arg);
 
-    return op_started(op, d->ops->put(op, req, e));
+    return op_started(op, d->ops->put(op, req, e), e);
 }
 
 struct drv_op *
@@ -203,7 +225,7 @@ drv_del(struct drv *d, const struct drv_del *req, struct err *e)
 {
     struct drv_op *op = op_new(d, DRV_DELETE, req->done, req->arg);
 
-    return op_started(op, d->ops->del(op, req, e));
+    return op_started(op, d->ops->del(op, req, e), e);
 }
 
 struct drv_op *
@@ -211,7 +233,7 @@ drv_del_all(struct drv *d, drv_done_cb *done, void *arg, struct err *e)
 {
     struct drv_op *op = op_new(d, DRV_DELETE, done, arg);
 
-    return op_started(op, d->ops->del_all(op, e));
+    return op_started(op, d->ops->del_all(op, e), e);
 }
 
 bool
@@ -226,7 +248,7 @@ drv_list_keys(struct drv *d, const struct drv_list_keys *req, struct err *e)
     struct drv_op *op = op_new(d, DRV_LIST, req->done, req->arg);
 
     must(drv_has_keys(d));
-    return op_started(op, d->ops->list_keys(op, req, e));
+    return op_started(op, d->ops->list_keys(op, req, e), e);
 }
 
 struct drv_op *
@@ -235,7 +257,7 @@ drv_get_key(struct drv *d, const struct drv_get_key *req, struct err *e)
     struct drv_op *op = op_new(d, DRV_GET, req->done, req->arg);
 
     must(drv_has_keys(d) && req->size > 0 && req->off >= 0);
-    return op_started(op, d->ops->get_key(op, req, e));
+    return op_started(op, d->ops->get_key(op, req, e), e);
 }
 
 void

@@ -132,11 +132,22 @@ struct drv_get_key {
 
 enum drv_kind { DRV_LIST, DRV_GET, DRV_PUT, DRV_DELETE, DRV_N_KINDS };
 
+/* How long operations take: those of at most 0.01 0.05 0.1 0.5 1 5 10 30 60 s, each
+ * counted once. */
+#define DRV_N_BUCKETS 9
+extern const int64_t drv_bucket_ms[DRV_N_BUCKETS];
+
+#define DRV_N_CODES 4
+
 struct drv_stats {
     uint64_t count;
     uint64_t errors;
     uint64_t bytes; /* get, put */
     uint64_t ns;    /* time under way */
+    uint64_t le[DRV_N_BUCKETS];
+    /* Errors by enum err_code, 0: not used yet; further kinds count with the last one. */
+    uint64_t code[DRV_N_CODES];
+    uint64_t code_count[DRV_N_CODES];
 };
 
 /* Checks the configuration; connects later. cfg is borrowed until drv_close is through.

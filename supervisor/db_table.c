@@ -598,6 +598,12 @@ db_entry_slot(const struct db_entry *d, struct slot_data *out)
     slot_read(d->slot, out);
 }
 
+const struct slot *
+db_entry_live_slot(const struct db_entry *d)
+{
+    return d->slot;
+}
+
 const char *
 db_state_name(enum db_state s)
 {

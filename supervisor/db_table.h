@@ -17,7 +17,7 @@
  * callback comes exactly once, from the loop, never from inside the call, also when the
  * worker dies or the table is freed. A callback may call anything here but
  * db_table_free. Lookups by path or pid take O(log n); an idle database costs its
- * configuration, its slot (2 KB) and well under 1 KB of its own.
+ * configuration, its slot (8 KB) and well under 1 KB of its own.
  *
  * Role PROC_SUPERVISOR.
  */
@@ -133,6 +133,7 @@ void db_entry_info(const struct db_entry *d, struct db_info *out);
 
 /* The worker's numbers as they are now; those of the last life when none runs. */
 void db_entry_slot(const struct db_entry *d, struct slot_data *out);
+const struct slot *db_entry_live_slot(const struct db_entry *d); /* for slot_peek */
 
 size_t db_table_size(const struct db_table *t);    /* databases */
 size_t db_table_n_alive(const struct db_table *t); /* processes */

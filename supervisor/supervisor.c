@@ -17,6 +17,11 @@
 /* After a second signal a worker that is still there gets this long. */
 #define KILL_MS 5000
 
+/* After a first signal requests to the control socket have so long to be answered, and
+ * what is answered when the last worker has ended so long to be sent. */
+#define ANSWERS_MS 5000
+#define LAST_ANSWERS_MS 1000
+
 struct db_table *
 supervisor_table(struct supervisor *s)
 {
@@ -53,6 +58,7 @@ close_all(struct supervisor *sup)
     uv_close((uv_handle_t *)&sup->late_timer, NULL);
     dirs_close(sup->dirs, NULL, NULL);
     reload_drop_late(sup);
+    control_end(sup->control, LAST_ANSWERS_MS);
     db_table_free(sup->table, NULL, NULL);
 }
 
@@ -88,6 +94,7 @@ on_signal(uv_signal_t *h, int signum)
     sup->stopping = true;
     dirs_close(sup->dirs, NULL, NULL);
     sup->dirs = NULL;
+    control_stop(sup->control, ANSWERS_MS);
     if (sup->signals == 1) {
         log_info("signal received, litestream shutting down",
             LF_STR("signal", signum == SIGINT ? "interrupt" : "terminated"));
@@ -129,7 +136,7 @@ on_event(void *arg, const struct db_entry *d, enum db_event event)
 {
     struct supervisor *sup = arg;
 
-    (void)d;
+    control_event(sup->control, d, event);
     if (event == DB_EVENT_STOPPED && sup->late != NULL && !sup->closing)
         uv_timer_start(&sup->late_timer, on_late, 0, 0);
 }
@@ -165,6 +172,17 @@ make_table(struct supervisor *sup, struct err *e)
     if (sup->table == NULL)
         return err_set(e, ERR_MEMORY, "no memory for databases");
     return reload_apply(sup, sup->share, &report, e);
+}
+
+static void
+start_control(struct supervisor *sup)
+{
+    const struct control_options options = { .loop = &sup->loop,
+        .sup = sup,
+        .once = sup->options->once,
+        .features = sup->options->features };
+
+    sup->control = control_start(&options);
 }
 
 static void
@@ -208,7 +226,9 @@ supervisor_run(const struct supervisor_options *options, struct err *e)
     uv_timer_init(&sup->loop, &sup->kill_timer);
     uv_timer_init(&sup->loop, &sup->late_timer);
     rc = make_table(sup, e);
-    if (rc != 0)
+    if (rc == 0)
+        start_control(sup);
+    else
         close_all(sup);
     uv_run(&sup->loop, UV_RUN_DEFAULT);
     must(uv_loop_close(&sup->loop) == 0);

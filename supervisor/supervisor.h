@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/base/err.h"
 #include "config/config.h"
@@ -24,6 +25,8 @@ struct supervisor_options {
      */
     int (*load)(void *arg, struct config **out, struct err *e);
     void *load_arg;
+
+    uint64_t features; /* what a database that is registered may ask for; features.h */
 
     /* Bring every replica up to date and end, instead of running until a signal. */
     bool once, force_snapshot, enforce_retention;

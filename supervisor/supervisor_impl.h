@@ -9,6 +9,7 @@
 
 #include "common/base/arena.h"
 #include "config/share.h"
+#include "supervisor/control/control.h"
 #include "supervisor/db_table.h"
 #include "supervisor/dirs.h"
 #include "supervisor/supervisor.h"
@@ -26,6 +27,7 @@ struct supervisor {
     struct cfg_share *share; /* the configuration in effect */
     struct db_table *table;
     struct dirs *dirs;
+    struct control *control;
     struct late_add *late;
     char *ignored; /* of the last reload */
     uv_loop_t loop;

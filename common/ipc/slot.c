@@ -83,5 +83,15 @@ slot_read(const struct slot *s, struct slot_data *data)
     memcpy(data, words, sizeof(*data));
     data->last_error[SLOT_TEXT_MAX - 1] = '\0';
     data->last_words[SLOT_TEXT_MAX - 1] = '\0';
+    for (unsigned i = 0; i < SLOT_MAX_REPLICAS; i++)
+        data->replica[i].error[SLOT_ERROR_MAX - 1] = '\0';
     return good;
+}
+
+uint64_t
+slot_peek(const struct slot *s, size_t offset)
+{
+    must(offset % sizeof(uint64_t) == 0 && offset < sizeof(struct slot_data));
+    return atomic_load_explicit(
+        &s->words[offset / sizeof(uint64_t)], memory_order_relaxed);
 }

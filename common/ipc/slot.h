@@ -33,12 +33,29 @@ enum slot_phase {
 
 const char *slot_phase_name(uint64_t phase); /* "writing an LTX file" */
 
+#define SLOT_N_OPS 4     /* PUT, GET, DELETE, LIST */
+#define SLOT_N_BUCKETS 9 /* as DRV_N_BUCKETS */
+#define SLOT_N_CODES 4   /* as DRV_N_CODES */
+#define SLOT_ERROR_MAX 160
+
+enum slot_op { SLOT_PUT, SLOT_GET, SLOT_DELETE, SLOT_LIST };
+
+/* More about one kind of operation of a driver; see struct drv_stats. */
+struct slot_op_stats {
+    uint64_t ns;
+    uint64_t le[SLOT_N_BUCKETS];
+    uint64_t code[SLOT_N_CODES];
+    uint64_t code_count[SLOT_N_CODES];
+};
+
 struct slot_replica {
 #define SLOT(name, unit, help)
 #define REPLICA(name, unit, help) uint64_t name;
 #include "common/ipc/slot.def"
 #undef SLOT
 #undef REPLICA
+    struct slot_op_stats op[SLOT_N_OPS];
+    char error[SLOT_ERROR_MAX]; /* NUL-terminated; what is wrong now, or empty */
 };
 
 /* What is read and written as a whole; a multiple of 8 bytes. */
@@ -73,5 +90,8 @@ void slot_write(struct slot *s, const struct slot_data *data);
  * attempts, *data is then the newest words, possibly mixed.
  */
 bool slot_read(const struct slot *s, struct slot_data *data);
+
+/* One number at a time, by its offset in struct slot_data: of whatever moment. */
+uint64_t slot_peek(const struct slot *s, size_t offset);
 
 #endif

@@ -30,7 +30,7 @@ struct replicate_args {
 static const uint64_t built_features =
     CFG_FEATURE(CFG_F_CORE) | CFG_FEATURE(CFG_F_MULTI_REPLICA) |
     CFG_FEATURE(CFG_F_COMPACTION) | CFG_FEATURE(CFG_F_SNAPSHOT) |
-    CFG_FEATURE(CFG_F_DIRECTORY) | CFG_FEATURE(CFG_F_VALIDATION) |
+    CFG_FEATURE(CFG_F_DIRECTORY) | CFG_FEATURE(CFG_F_SOCKET) | CFG_FEATURE(CFG_F_METRICS) | CFG_FEATURE(CFG_F_VALIDATION) |
     CFG_FEATURE(CFG_F_RETENTION) | CFG_FEATURE(CFG_F_RESTORE_ON_START) |
     CFG_FEATURE(CFG_F_AUTO_RECOVER) | CFG_DRIVER(CFG_REPLICA_FILE) |
     CFG_DRIVER(CFG_REPLICA_SFTP) | CFG_FEATURE(CFG_F_TRUNCATE);
@@ -136,7 +136,8 @@ load(const struct replicate_args *a, struct config **c, struct err *e)
 static int
 run(struct replicate_args *a, struct err *e)
 {
-    struct supervisor_options options = { .once = a->once,
+    struct supervisor_options options = { .features = built_features,
+        .once = a->once,
         .force_snapshot = a->force_snapshot,
         .enforce_retention = a->enforce_retention,
         .load = a->db_path == NULL ? load_again : NULL,

@@ -452,11 +452,24 @@ replica_attempts(const struct replica *r)
     return r->attempts;
 }
 
+static void
+fill_op(const struct replica *r, enum drv_kind kind, struct slot_op_stats *out)
+{
+    const struct drv_stats *s = drv_stats(r->drv, kind);
+
+    _Static_assert(SLOT_N_BUCKETS == DRV_N_BUCKETS && SLOT_N_CODES == DRV_N_CODES, "");
+    out->ns = s->ns;
+    memcpy(out->le, s->le, sizeof(out->le));
+    memcpy(out->code, s->code, sizeof(out->code));
+    memcpy(out->code_count, s->code_count, sizeof(out->code_count));
+}
+
 void
 replica_fill_slot(const struct replica *r, struct slot_replica *s)
 {
     const struct drv_stats *put = drv_stats(r->drv, DRV_PUT);
     const struct drv_stats *get = drv_stats(r->drv, DRV_GET);
+    const struct err *why = replica_error(r);
 
     s->txid = r->txid;
     s->last_ok_ms = (uint64_t)r->last_ok_ms;
@@ -468,6 +481,13 @@ replica_fill_slot(const struct replica *r, struct slot_replica *s)
     s->get_bytes = get->bytes;
     s->list_count = drv_stats(r->drv, DRV_LIST)->count;
     s->delete_count = drv_stats(r->drv, DRV_DELETE)->count;
+    fill_op(r, DRV_PUT, &s->op[SLOT_PUT]);
+    fill_op(r, DRV_GET, &s->op[SLOT_GET]);
+    fill_op(r, DRV_DELETE, &s->op[SLOT_DELETE]);
+    fill_op(r, DRV_LIST, &s->op[SLOT_LIST]);
+    memset(s->error, 0, sizeof(s->error));
+    if (why != NULL)
+        snprintf(s->error, sizeof(s->error), "%.*s", SLOT_ERROR_MAX - 1, why->text);
 }
 
 const char *
