@@ -30,7 +30,14 @@ static struct worker *the_worker; /* for the hook of must() */
 static void
 fill_replica(const struct worker *w, unsigned i, struct slot_replica *s)
 {
+    uint64_t before = s->last_ok_ms;
+
     replica_fill_slot(w->replicas[i], s);
+    if (w->view.sync_errors_in_row == 0 && replica_in_sync(w->replicas[i]) &&
+        replica_error(w->replicas[i]) == NULL)
+        s->last_ok_ms = (uint64_t)wall_to_ms(wall_now());
+    else if (s->last_ok_ms < before && replica_known(w->replicas[i]))
+        s->last_ok_ms = before;
     if (w->compactors[i] != NULL)
         compactor_fill_slot(w->compactors[i], s);
 }

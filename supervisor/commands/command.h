@@ -29,6 +29,7 @@ int cmd_ltx(int argc, char **argv, struct err *e);
 int cmd_replicate(int argc, char **argv, struct err *e);
 int cmd_reset(int argc, char **argv, struct err *e);
 int cmd_restore(int argc, char **argv, struct err *e);
+int cmd_status(int argc, char **argv, struct err *e);
 int cmd_version(int argc, char **argv, struct err *e);
 int cmd_wal(int argc, char **argv, struct err *e);
 
@@ -44,6 +45,9 @@ struct command_help {
  */
 bool command_flags(const struct command_help *help, const struct flag *flags, size_t n,
     int argc, char **argv, int *n_used, int *status, struct err *e);
+
+/* What the program is called in its help: "litestream", unless this says otherwise. */
+void command_set_program(const char *name);
 
 /* 1, the status of every failure. */
 int command_failed(void);

@@ -16,10 +16,31 @@ command_failed(void)
     return EXIT_FAILURE;
 }
 
+static const char *program = "litestream";
+
+void
+command_set_program(const char *name)
+{
+    program = name;
+}
+
+/* Lines of "\tlitestream COMMAND ...", by the name that the program has here. */
+static void
+print_usage(const char *usage)
+{
+    static const char written[] = "\tlitestream ";
+    const char *at;
+
+    for (; (at = strstr(usage, written)) != NULL; usage = at + sizeof(written) - 1)
+        printf("%.*s\t%s ", (int)(at - usage), usage, program);
+    printf("%s\n", usage);
+}
+
 static void
 print_help(const struct command_help *help, const struct flag *flags, size_t n)
 {
-    printf("%s\n\nUsage:\n\n%s\n", help->about, help->usage);
+    printf("%s\n\nUsage:\n\n", help->about);
+    print_usage(help->usage);
     if (n > 0) {
         printf("\nFlags:\n\n");
         flags_print(flags, n);

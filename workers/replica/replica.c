@@ -262,6 +262,8 @@ replica_set_target(struct replica *r, uint64_t txid)
         r->first_target = txid;
     r->has_target = true;
     if (txid > r->target) {
+        if (replica_in_sync(r) && replica_error(r) == NULL)
+            r->last_ok_ms = wall_to_ms(wall_now()); /* up to now */
         r->target = txid;
         if (!in_round) /* else it joins the round */
             pacer_touch(&r->pacer);
