@@ -157,12 +157,14 @@ static enum MHD_Result
 queue_unavailable(struct http_request *r)
 {
     static char text[] = "{\"error\":\"the daemon is ending\"}\n";
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(sizeof(text) - 1, text, MHD_RESPMEM_PERSISTENT);
+    struct MHD_Response *response;
     enum MHD_Result rc;
 
-    if (!r->conn->server->stopping || response == NULL)
+    if (!r->conn->server->stopping)
         return MHD_NO; /* the client is not there to read it */
+    response = MHD_create_response_from_buffer(
+        sizeof(text) - 1, text, MHD_RESPMEM_PERSISTENT);
+    must(response != NULL);
     MHD_add_response_header(response, "Content-Type", "application/json");
     MHD_add_response_header(response, "Connection", "close");
     http_set_state(r->conn, CONN_SENDING);

@@ -16,7 +16,7 @@
 #include "common/base/path.h"
 #include "common/base/sys.h"
 
-#define BACKLOG 128
+#define BACKLOG SOMAXCONN /* a client that does not wait is refused behind it */
 #define LOCK_TRIES 50
 #define LOCK_WAIT_US 20000
 
