@@ -255,7 +255,7 @@ new_entry(struct db_table *t, const char *path, struct err *e)
 static void
 clear_slot(struct db_entry *d)
 {
-    struct slot_data none = { .incarnation = 0 };
+    static const struct slot_data none = { .incarnation = 0 };
 
     slot_write(d->slot, &none);
 }
@@ -428,14 +428,13 @@ db_stopped(struct db_entry *d)
 {
     struct db_table *t = d->table;
     struct db_answer farewell = d->farewell;
-    struct slot_data last;
     bool gone = d->removing;
     struct err e;
 
     d->stopping = d->answered = d->failed = d->second_stop = false;
     d->farewell = (struct db_answer){ .err = ERR_NONE };
-    if (farewell.txid == 0 && slot_read(d->slot, &last))
-        farewell.txid = last.txid;
+    if (farewell.txid == 0)
+        farewell.txid = slot_peek(d->slot, offsetof(struct slot_data, txid));
     if (t->ending)
         drop_setup(t, &d->then);
     err_set(&e, ERR_CANCELLED, "the worker was stopped");

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
@@ -161,6 +162,9 @@ split(const char *address, char *host, size_t size, const char **port, struct er
         return err_set(
             e, ERR_USAGE, "must specify port for bind address: \"%s\"", address);
     *port = colon + 1;
+    if (strspn(*port, "0123456789") == strlen(*port) &&
+        (strlen(*port) > 5 || atol(*port) > 65535))
+        return err_set(e, ERR_USAGE, "invalid port in bind address: \"%s\"", address);
     if (len >= 2 && address[0] == '[' && address[len - 1] == ']') {
         address++;
         len -= 2;
