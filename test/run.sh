@@ -128,6 +128,7 @@ fetch_packages() {
     for set in "$root"/test/servers/npm/*/; do
         "$root/test/servers/npm.sh" "$(basename "$set")" || return 1
     done
+    "$root/test/servers/promtool.sh"
 }
 
 # --- rows of the table -------------------------------------------------------------------

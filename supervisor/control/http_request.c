@@ -162,8 +162,8 @@ queue_unavailable(struct http_request *r)
 
     if (!r->conn->server->stopping)
         return MHD_NO; /* the client is not there to read it */
-    response = MHD_create_response_from_buffer(
-        sizeof(text) - 1, text, MHD_RESPMEM_PERSISTENT);
+    response =
+        MHD_create_response_from_buffer(sizeof(text) - 1, text, MHD_RESPMEM_PERSISTENT);
     must(response != NULL);
     MHD_add_response_header(response, "Content-Type", "application/json");
     MHD_add_response_header(response, "Connection", "close");

@@ -1,6 +1,8 @@
 /*
  * The page, line of the table by line, and for each of them database by database.
  */
+#include "supervisor/control/metrics.h"
+
 #include <inttypes.h>
 #include <string.h>
 

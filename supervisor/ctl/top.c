@@ -19,7 +19,8 @@
 #include "supervisor/commands/socket.h"
 #include "supervisor/ctl/ctl.h"
 
-#define SCREEN_BEGIN "\x1b[?1049h\x1b[?25l\x1b[?7l" /* of its own, no cursor, no wrapping */
+#define SCREEN_BEGIN                                                                     \
+    "\x1b[?1049h\x1b[?25l\x1b[?7l" /* of its own, no cursor, no wrapping */
 #define SCREEN_END "\x1b[?7h\x1b[?25h\x1b[?1049l"
 #define SCREEN_HOME "\x1b[H"
 #define LINE_REST "\x1b[K"

@@ -32,7 +32,7 @@ if [ ! -x "$dir/promtool" ]; then
         die "prometheus cannot be downloaded; try apt-get update"
     }
     mv "$tmp/usr/bin/promtool" "$tmp/promtool"
-    rm -rf "$tmp"/usr "$tmp"/prometheus_*.deb
+    rm -rf "${tmp:?}"/usr "$tmp"/prometheus_*.deb
     chmod 755 "$tmp"
     # Somebody else may have been faster.
     mv -T "$tmp" "$dir" 2>/dev/null || [ -x "$dir/promtool" ] || die "cannot put $dir in place"
