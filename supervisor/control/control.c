@@ -129,6 +129,29 @@ start_metrics(struct control *c, const char *addr)
     http_server_stop(c->metrics_server, 0, on_metrics_closed, c);
 }
 
+static void
+on_mcp_closed(void *arg)
+{
+    struct control *c = arg;
+
+    c->mcp = NULL;
+    c->n_servers--;
+    free_if_over(c);
+}
+
+static void
+start_mcp(struct control *c, const struct config *cfg)
+{
+    const struct mcp_options options = { .loop = c->opt.loop,
+        .address = cfg->mcp_addr,
+        .config_file = cfg->file,
+        .token = &cfg->mcp_auth_token };
+
+    c->mcp = mcp_start(&options);
+    if (c->mcp != NULL)
+        c->n_servers++;
+}
+
 struct control *
 control_start(const struct control_options *options)
 {
@@ -144,6 +167,8 @@ control_start(const struct control_options *options)
         start_socket(c, &cfg->socket);
     if (cfg->addr[0] != '\0')
         start_metrics(c, cfg->addr);
+    if (cfg->mcp_addr[0] != '\0')
+        start_mcp(c, cfg);
     return c;
 }
 
@@ -154,6 +179,7 @@ control_stop(struct control *c, int64_t grace_ms)
         return;
     http_server_stop(c->socket, grace_ms, on_socket_closed, c);
     http_server_stop(c->metrics_server, grace_ms, on_metrics_closed, c);
+    mcp_stop(c->mcp, grace_ms, on_mcp_closed, c);
 }
 
 void

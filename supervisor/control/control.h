@@ -1,8 +1,8 @@
 /*
- * control - what the daemon shows and takes orders by: the control socket, and the
- * metrics and health pages of `addr`.
+ * control - what the daemon shows and takes orders by: the control socket, the metrics
+ * and health pages of `addr`, and the MCP server.
  *
- * Neither is needed for replication: what cannot be opened is said and the daemon goes
+ * None is needed for replication: what cannot be opened is said and the daemon goes
  * on. Answers come from the worker table and the slots; only what a worker has to do
  * waits for that worker, and nobody else does.
  *

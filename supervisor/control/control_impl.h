@@ -12,6 +12,7 @@
 #include "supervisor/control/control.h"
 #include "supervisor/control/http_server.h"
 #include "supervisor/control/metrics.h"
+#include "supervisor/mcp/mcp.h"
 
 /*
  * A place in the table that stays good while databases come and go. `at` is the next
@@ -27,6 +28,7 @@ struct control {
     struct control_options opt;
     struct db_table *table; /* NULL: at the end */
     struct http_server *socket, *metrics_server;
+    struct mcp *mcp;
     unsigned n_servers; /* not closed yet */
     bool starting, ended;
     struct wall started_at;
