@@ -51,7 +51,6 @@ static void
 count_took(struct worker *w, int64_t ns)
 {
     ++*counter_at(w, buckets[bucket_of(ns)].took);
-    w->view.checkpoint_count++;
     w->view.checkpoint_ns += (uint64_t)ns;
 }
 
@@ -98,6 +97,7 @@ worker_checkpoint(struct worker *w, struct engine_checkpoint *out, struct err *e
     if (rc != 0 || !out->ran)
         return rc;
     count_took(w, mono_since_ns(t0));
+    w->view.checkpoint_count += out->forced ? 0 : 1;
     w->view.checkpoint_forced += out->forced ? 1 : 0;
     watch_readers(w, out);
     log_debug("checkpoint", LF_STR("mode", out->forced ? "TRUNCATE" : "PASSIVE"),

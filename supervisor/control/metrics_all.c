@@ -211,6 +211,23 @@ metrics_op_seconds(struct metrics_run *run, const struct metric *m, struct buf *
     each_op(run, m, show_seconds, out);
 }
 
+void
+metrics_held_seconds(struct metrics_run *run, const struct metric *m, struct buf *out)
+{
+    static const char *const limits[METRICS_N_HELD] = { "0.001", "0.005", "0.01", "0.02",
+        "0.05", "0.1", "0.5", "+Inf" };
+    const struct metrics_held *h = &totals(run)->held;
+    uint64_t so_far = 0;
+
+    for (size_t i = 0; i < METRICS_N_HELD; i++) {
+        so_far += h->below[i];
+        buf_printf(out, "%s_bucket{le=\"%s\"} %" PRIu64 "\n", m->name, limits[i], so_far);
+    }
+    buf_printf(out, "%s_sum ", m->name);
+    metrics_seconds(out, h->ns, METRIC_NS);
+    buf_printf(out, "%s_count %" PRIu64 "\n", m->name, so_far);
+}
+
 /* "ERR_AUTH" -> "auth" */
 static void
 show_errors(const struct metric *m, const struct metrics_ops *o, const char *labels,

@@ -182,6 +182,20 @@ add_op(struct metrics_ops *o, const struct slot *s, unsigned i, enum slot_op kin
     add_codes(o, s, i, op);
 }
 
+static void
+add_held(struct metrics_held *h, const struct slot *s)
+{
+#define HELD(name) offsetof(struct slot_data, held_##name)
+    static const size_t counts[METRICS_N_HELD] = { HELD(below_1ms), HELD(below_5ms),
+        HELD(below_10ms), HELD(below_20ms), HELD(below_50ms), HELD(below_100ms),
+        HELD(below_500ms), HELD(longer) };
+
+    for (size_t i = 0; i < METRICS_N_HELD; i++)
+        h->below[i] += slot_peek(s, counts[i]);
+    h->ns += slot_peek(s, HELD(ns));
+#undef HELD
+}
+
 void
 metrics_add_ops(struct metrics_totals *t, const struct db_entry *d)
 {
@@ -189,6 +203,7 @@ metrics_add_ops(struct metrics_totals *t, const struct db_entry *d)
     struct db_info info;
 
     db_entry_info(d, &info);
+    add_held(&t->held, s);
     for (unsigned i = 0; i < info.db->n_replicas && i < SLOT_MAX_REPLICAS; i++)
         for (unsigned kind = 0; kind < SLOT_N_OPS; kind++)
             add_op(&t->op[info.db->replicas[i].type][kind], s, i, (enum slot_op)kind);

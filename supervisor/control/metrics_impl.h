@@ -51,7 +51,16 @@ struct metrics_ops {
     uint64_t by_code[ERR_N_CODES];
 };
 
+/* How long checkpoints kept writers out. */
+#define METRICS_N_HELD 8 /* the last one has no limit */
+
+struct metrics_held {
+    uint64_t below[METRICS_N_HELD]; /* each without those before it */
+    uint64_t ns;
+};
+
 struct metrics_totals {
+    struct metrics_held held;
     struct metrics_ops op[CFG_N_REPLICA_TYPES][SLOT_N_OPS];
 };
 
@@ -79,7 +88,7 @@ uint64_t metrics_past_db(const struct metrics_past *past, const struct metric *m
 uint64_t metrics_past_replica(
     const struct metrics_past *past, const struct metric *m, unsigned i);
 
-/* Adds what the drivers of a database have done in the life that is in its slot. */
+/* Adds what a database has done in the life that is in its slot. */
 void metrics_add_ops(struct metrics_totals *t, const struct db_entry *d);
 
 /* --- a page ---------------------------------------------------------------------------
@@ -108,9 +117,9 @@ typedef void metrics_db_cb(struct metrics_run *run, const struct metric *m,
     const struct db_entry *d, struct buf *out);
 
 metrics_db_cb metrics_worker_memory, metrics_worker_cpu;
-metrics_all_cb metrics_l0_files, metrics_op_total, metrics_op_bytes, metrics_op_seconds,
-    metrics_op_errors, metrics_databases, metrics_build_info, metrics_process_cpu,
-    metrics_process_memory, metrics_process_virtual, metrics_process_fds,
-    metrics_process_max_fds, metrics_process_start;
+metrics_all_cb metrics_held_seconds, metrics_l0_files, metrics_op_total, metrics_op_bytes,
+    metrics_op_seconds, metrics_op_errors, metrics_databases, metrics_build_info,
+    metrics_process_cpu, metrics_process_memory, metrics_process_virtual,
+    metrics_process_fds, metrics_process_max_fds, metrics_process_start;
 
 #endif

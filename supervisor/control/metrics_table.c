@@ -128,6 +128,7 @@ replica_last_sync(struct metrics_run *run, const struct metric *m,
     { name, help, type, METRIC_ALL, METRIC_PLAIN, 0, NULL, NULL, function }
 
 #define PASSIVE "mode=\"PASSIVE\""
+#define TRUNCATE "mode=\"TRUNCATE\""
 
 const struct metric metrics_table[] = {
     DB_GAUGE("litestream_db_size", "Size of the database file in bytes, at the last sync.",
@@ -147,6 +148,7 @@ const struct metric metrics_table[] = {
         METRIC_PLAIN, disk_full),
     DB_COUNTER("litestream_checkpoint_count", "Checkpoints that ran.",
         METRIC_PLAIN, checkpoint_count, PASSIVE),
+    DB_COUNTER("litestream_checkpoint_count", NULL, METRIC_PLAIN, checkpoint_forced, TRUNCATE),
     DB_COUNTER("litestream_checkpoint_error_count", "Checkpoints that failed.",
         METRIC_PLAIN, checkpoint_errors, PASSIVE),
     DB_COUNTER("litestream_checkpoint_seconds", "Time spent in checkpoints.",
@@ -188,6 +190,9 @@ const struct metric metrics_table[] = {
         "Gaps and overlaps that were found after compactions of the replica.", verify_errors),
     DB_COUNTER("litestream_full_images_total", "LTX files of level 0 that hold all pages.",
         METRIC_PLAIN, image_count, NULL),
+    ALL("litestream_checkpoint_write_lock_seconds",
+        "For how long checkpoints kept writers out, of all databases.", METRIC_HISTOGRAM,
+        metrics_held_seconds),
     DB_MADE("litestream_worker_up", "1: the database has a worker process.", METRIC_GAUGE, 0,
         worker_up),
     DB_MADE("litestream_worker_restarts_total", "Workers that died and were started again.",

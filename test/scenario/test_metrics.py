@@ -37,6 +37,7 @@ OURS = {
     "litestream_replica_txid": "gauge",
     "litestream_replica_lag_seconds": "gauge",
     "litestream_replica_last_sync_timestamp_seconds": "gauge",
+    "litestream_checkpoint_write_lock_seconds": "histogram",
     "litestream_worker_restarts_total": "counter",
     "process_cpu_seconds_total": "counter",
     "process_resident_memory_bytes": "gauge",
@@ -129,6 +130,30 @@ def test_sizes_are_those_of_the_files(litestream, ledger, replica):
         return found[f'litestream_db_size{{db="{ledger.path}"}}'] == size
 
     lib.wait_until(same, what="size of the database")
+    daemon.stop()
+
+
+def test_how_long_writers_were_kept_out_survives_a_worker(litestream, ledger, replica):
+    c = config(ledger, replica)
+    c["dbs"][0]["min-checkpoint-page-count"] = 10
+    daemon = litestream.replicate(config=c)
+    name = "litestream_checkpoint_write_lock_seconds"
+
+    def counted():
+        ledger.commit(20)
+        found = control.samples(control.scrape(daemon).text)
+        n = found[f"{name}_count"]
+        assert found[f'{name}_bucket{{le="+Inf"}}'] == n
+        buckets = [found[f'{name}_bucket{{le="{le}"}}'] for le in ("0.001", "0.02", "0.5")]
+        assert buckets == sorted(buckets) and buckets[-1] <= n
+        return n if n >= 3 and found[f"{name}_sum"] > 0 else None
+
+    before = lib.wait_until(counted, 30, "three checkpoints")
+    worker = daemon.wait_worker(ledger.path)
+    os.kill(worker, signal.SIGKILL)
+    daemon.expected_reports = True
+    daemon.wait_worker(ledger.path, other_than=worker)
+    assert control.samples(control.scrape(daemon).text)[f"{name}_count"] >= before
     daemon.stop()
 
 
