@@ -282,15 +282,9 @@ NO_DAEMON = {
 
 # Known, and not there: said by the daemon, with the words behind NOT_YET.
 NOT_BUILT = {
-    "metrics": (top("addr: ':9090'"), "line 1: addr: :9090", "the metrics server"),
     "mcp": (top("mcp-addr: ':3001'"), "line 1: mcp-addr: :3001", "the MCP server"),
     "exec": (top("exec: app -x"), "line 1: exec: app ...", "running a command"),
     "hooks": (top("exec:\n  - cmd: [a]"), "line 2: hooks: 1 of them", "hooks"),
-    "socket": (
-        top("socket:\n  enabled: true"),
-        "line 2: socket.enabled: true",
-        "the control socket",
-    ),
     "s3": (one("{url: 's3://b/p'}"), replica(".url: s3://b/p"), "replicas of type s3"),
 }
 
@@ -334,11 +328,6 @@ NEW = "@DIR@/new.db"
 # Words, message, hint.
 ARGUMENTS = {
     "unknown command": (["backup"], "litestream backup: unknown command", None),
-    "a command to come": (
-        ["status"],
-        f"litestream status: {NOT_YET} this command yet",
-        None,
-    ),
     "replicate: no URL": (
         ["replicate", "@DB@"],
         "must specify at least one replica URL for DB_PATH",

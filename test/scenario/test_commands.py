@@ -213,14 +213,6 @@ def test_verbose_version(litestream):
     assert lines[-1] == f"OS/Arch:     linux/{machine}"
 
 
-def test_litestreamctl_knows_no_other_command(litestream):
-    control = lib.program("litestreamctl")
-    for args in ([], ["frob"]):
-        stderr = fails(litestream, *args, binary=control)
-        assert stderr.startswith(f"Error: litestreamctl {''.join(args)}: unknown command\n")
-    assert "litestreamctl version" in litestream.run("help", binary=control).stdout
-
-
 # --- databases ---------------------------------------------------------------------------
 
 

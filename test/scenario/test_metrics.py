@@ -112,7 +112,8 @@ def test_every_series_is_there(litestream, ledger, replica):
     both = f'db="{ledger.path}",replica="file"'
     assert found[f"litestream_replica_lag_seconds{{{both}}}"] == 0
     assert found[f"litestream_replica_last_sync_timestamp_seconds{{{both}}}"] > 1.7e9
-    assert 0 <= found["process_open_fds"] - len(lib.descriptors(daemon.pid)) <= 1  # our own
+    # give or take connections that come and go
+    assert abs(found["process_open_fds"] - len(lib.descriptors(daemon.pid))) <= 3
     assert found['litestream_databases{state="running"}'] == 1
     daemon.stop()
 
