@@ -22,7 +22,7 @@ const struct cfg_option cfg_options[] = {
       .doc = "Address ([host]:port) of the metrics server; empty: none." },
     { .name = "mcp-addr", .type = CFG_STRING, .scope = CFG_GLOBAL, IN_CONFIG(mcp_addr),
       .feature = CFG_F_MCP,
-      .doc = "Address ([host]:port) of the MCP server, without a host on the loopback interface; empty: none." },
+      .doc = "Address ([host]:port) of the MCP server, loopback without a host; empty: none." },
     { .name = "mcp-auth-token", .type = CFG_SECRET, .scope = CFG_GLOBAL,
       IN_CONFIG(mcp_auth_token), .feature = CFG_F_MCP, .gate = "mcp-addr",
       .doc = "Bearer token that MCP clients must send." },

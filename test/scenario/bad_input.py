@@ -282,7 +282,6 @@ NO_DAEMON = {
 
 # Known, and not there: said by the daemon, with the words behind NOT_YET.
 NOT_BUILT = {
-    "mcp": (top("mcp-addr: ':3001'"), "line 1: mcp-addr: :3001", "the MCP server"),
     "exec": (top("exec: app -x"), "line 1: exec: app ...", "running a command"),
     "hooks": (top("exec:\n  - cmd: [a]"), "line 2: hooks: 1 of them", "hooks"),
     "s3": (one("{url: 's3://b/p'}"), replica(".url: s3://b/p"), "replicas of type s3"),
@@ -531,7 +530,7 @@ SECRET_CONFIGS = [
     one("{type: nats, bucket: b, jwt: @SECRET@, seed: @SECRET@, nkey: @SECRET@, client-key: k}"),
     top("heartbeat-url: http:/hb.example/@SECRET@"),
     top("heartbeat-url: https://hb.example/@SECRET@"),
-    top("mcp-addr: ':1'\nmcp-auth-token: @SECRET@"),
+    top("mcp-addr: ':1'\nmcp-auth-token: @SECRET@\nsnapshot: 7"),
     top("mcp-auth-token: [@SECRET@]"),
     top("secret-access-key: @SECRET@\nsnapshot: {interval: x}"),
     top("exec: app --password @SECRET@"),

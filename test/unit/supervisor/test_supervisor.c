@@ -40,7 +40,7 @@ struct board {
 };
 
 static struct board *board;
-static struct config config = { .addr = "" };
+static struct config config = { .addr = "", .mcp_addr = "" };
 static struct cfg_db dbs[N_MAX];
 
 /* --- a worker -------------------------------------------------------------------------
