@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -279,7 +280,9 @@ dbconn_ahead_copy(struct dbconn *c, bool *reached, struct err *e)
         rc = copy_up_to(old, c->ahead_frame_no, reached, e);
     sqlite3_close(old);
     /* SQLite leaves this to the checkpoint that is complete, with writers waiting. */
-    if (rc == 0 && sys->fsync(c->fd) != 0)
+    if (rc == 0 && sys->fsync(c->fd) != 0) {
         *reached = false;
+        rc = err_errno(e, errno, "sync %s", c->path);
+    }
     return rc;
 }
