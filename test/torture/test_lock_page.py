@@ -102,6 +102,7 @@ def test_a_database_grows_over_the_lock_page(litestream, tmp_path, page_size, au
         "logging": {"level": "debug"},
     }
     daemon = litestream.replicate(config=config)
+    daemon.wait_log("opened db")  # with its own tables, as nobody holds the lock
     con.execute("INSERT INTO item (fill) VALUES (zeroblob(10))")
     litestream.wait_caught_up(db, replica, 200)
     lib.wait_until(lambda: disk.level_names(replica, 9), 200, "the first snapshot")
@@ -130,8 +131,10 @@ def test_a_database_grows_over_the_lock_page(litestream, tmp_path, page_size, au
     litestream.run("replicate", "-config", path, "-once", "-force-snapshot", timeout=300)
     snapshot = only(replica, str(tmp_path / "snapshot"), 9)
     assert_no_lock_page(replica, page_size)
-    con.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    n_pages = pages(con)
+    assert con.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0)
     con.close()
+    assert os.path.getsize(db) == n_pages * page_size
     for url in (merged, snapshot):  # the whole way, and the state at the end
         copy = litestream.restore(url, timeout=300)
         assert_same_file(db, copy, page_size)
