@@ -103,7 +103,7 @@ class Soak(Storm):
         # The largest transaction rewrites a good part of the database; others follow before a
         # checkpoint comes in between.
         peak = Peak()
-        peak.wal = 8 * threshold + 4 * database + 64 * MB
+        peak.wal = 8 * threshold + 4 * database + 256 * MB
         # Kept are the window, the snapshot before it, and one pass of grace; below them the
         # levels of that time.
         peak.snapshots = WINDOW_SECONDS // SNAPSHOT_SECONDS + 4
