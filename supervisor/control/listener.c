@@ -217,14 +217,17 @@ bind_tcp(struct listener *l, const struct addrinfo *a, const char *address, bool
 static void
 set_url(struct listener *l, const char *host)
 {
-    struct sockaddr_storage addr;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } addr = { .v6 = { .sin6_port = 0 } };
     socklen_t len = sizeof(addr);
     unsigned port = 0;
 
-    if (getsockname(l->fd, (struct sockaddr *)&addr, &len) == 0)
-        port = addr.ss_family == AF_INET6
-                   ? ntohs(((struct sockaddr_in6 *)(void *)&addr)->sin6_port)
-                   : ntohs(((struct sockaddr_in *)(void *)&addr)->sin_port);
+    if (getsockname(l->fd, &addr.any, &len) == 0)
+        port =
+            ntohs(addr.any.sa_family == AF_INET6 ? addr.v6.sin6_port : addr.v4.sin_port);
     l->url = mem_printf(strchr(host, ':') != NULL ? "http://[%s]:%u" : "http://%s:%u",
         host[0] != '\0' ? host : "localhost", port);
 }

@@ -277,40 +277,48 @@ read_proc(pid_t pid, const char *file, char *out, size_t size)
     return n > 0;
 }
 
+/* The n-th word behind `at`, from 0, as a number; 0 when there is none. */
+static uint64_t
+number_in(const char *at, int n)
+{
+    at += strspn(at, " ");
+    for (; n > 0; n--) {
+        at += strcspn(at, " ");
+        at += strspn(at, " ");
+    }
+    return strtoull(at, NULL, 10);
+}
+
 struct memory {
-    unsigned long long virtual, resident, of_files; /* bytes */
+    uint64_t address_space, resident, of_files; /* bytes */
 };
 
 static bool
 read_memory(pid_t pid, struct memory *out)
 {
-    unsigned long long page = (unsigned long long)sysconf(_SC_PAGESIZE);
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
     char text[256];
 
-    if (!read_proc(pid, "statm", text, sizeof(text)) ||
-        sscanf(text, "%llu %llu %llu", &out->virtual, &out->resident, &out->of_files) !=
-            3)
+    if (!read_proc(pid, "statm", text, sizeof(text)))
         return false;
-    out->virtual *= page;
-    out->resident *= page;
-    out->of_files *= page;
+    out->address_space = number_in(text, 0) * page;
+    out->resident = number_in(text, 1) * page;
+    out->of_files = number_in(text, 2) * page;
     return true;
 }
 
+/* In user mode and in the kernel: words 14 and 15, the name being the second. */
 static bool
 read_cpu_ticks(pid_t pid, uint64_t *ticks)
 {
-    unsigned long long in_user, in_kernel;
     char text[1024], *after;
 
     if (!read_proc(pid, "stat", text, sizeof(text)))
         return false;
     after = strrchr(text, ')'); /* the name may hold anything */
-    if (after == NULL ||
-        sscanf(after + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu",
-            &in_user, &in_kernel) != 2)
+    if (after == NULL)
         return false;
-    *ticks = in_user + in_kernel;
+    *ticks = number_in(after + 1, 11) + number_in(after + 1, 12);
     return true;
 }
 
@@ -392,7 +400,7 @@ metrics_process_virtual(struct metrics_run *run, const struct metric *m, struct 
 
     (void)run;
     if (read_memory(getpid(), &memory))
-        buf_printf(out, "%s %llu\n", m->name, memory.virtual);
+        buf_printf(out, "%s %" PRIu64 "\n", m->name, memory.address_space);
 }
 
 void

@@ -96,6 +96,8 @@ main(int argc, char **argv)
     const char *name = argc > 1 ? argv[1] : "";
     const struct command *c = find(name, strlen(name));
 
+    if (c == NULL && asks(name, "version"))
+        c = find("version", 7);
     proc_open_std();
     mem_setup();
     command_set_program("litestreamctl");
@@ -105,8 +107,6 @@ main(int argc, char **argv)
         print_usage();
         return EXIT_SUCCESS;
     }
-    if (asks(name, "version"))
-        return run(find("version", 7), 0, argv + 2);
     if (name[0] == '\0') {
         print_usage();
         return EXIT_FAILURE;
