@@ -163,7 +163,7 @@ split(const char *address, char *host, size_t size, const char **port, struct er
             e, ERR_USAGE, "must specify port for bind address: \"%s\"", address);
     *port = colon + 1;
     if (strspn(*port, "0123456789") == strlen(*port) &&
-        (strlen(*port) > 5 || atol(*port) > 65535))
+        (strlen(*port) > 5 || strtol(*port, NULL, 10) > 65535))
         return err_set(e, ERR_USAGE, "invalid port in bind address: \"%s\"", address);
     if (len >= 2 && address[0] == '[' && address[len - 1] == ']') {
         address++;
