@@ -19,12 +19,13 @@ one_db(const struct metric *m, const struct db_info *info, uint64_t n, struct bu
     metrics_seconds(out, n, m->unit);
 }
 
+/* The line that shows a number. */
 static const struct metric *
-replica_counter(size_t offset)
+counter(enum metric_scope scope, size_t offset)
 {
     const struct metric *m = metrics_table;
 
-    while (m->scope != METRIC_REPLICA || m->type != METRIC_COUNTER || m->offset != offset)
+    while (m->scope != scope || m->type != METRIC_COUNTER || m->offset != offset)
         m++;
     return m;
 }
@@ -34,7 +35,7 @@ static void
 replica_sum(struct metrics_run *run, const struct metric *m, const struct db_entry *d,
     struct buf *out)
 {
-    const struct metric *each = replica_counter(m->offset);
+    const struct metric *each = counter(METRIC_REPLICA, m->offset);
     const struct slot *s = db_entry_live_slot(d);
     const struct metrics_past *past;
     struct db_info info;
@@ -49,6 +50,22 @@ replica_sum(struct metrics_run *run, const struct metric *m, const struct db_ent
         n += metrics_past_replica(past, each, i);
     }
     one_db(m, &info, n, out);
+}
+
+static void
+blocked_seconds(struct metrics_run *run, const struct metric *m, const struct db_entry *d,
+    struct buf *out)
+{
+    int64_t since =
+        (int64_t)slot_peek(db_entry_live_slot(d), DB_FIELD(checkpoint_blocked_ms));
+    struct db_info info;
+
+    db_entry_info(d, &info);
+    metrics_name(out, m->name, info.path, NULL, NULL);
+    metrics_seconds(out,
+        since > 0 && since < run->now_ms && info.pid > 0 ? (uint64_t)(run->now_ms - since)
+                                                         : 0,
+        METRIC_MS);
 }
 
 static void
@@ -188,6 +205,11 @@ const struct metric metrics_table[] = {
         "Compactions, snapshots and retention passes that failed.", compaction_errors),
     REPLICA_COUNTER("litestream_replica_verify_errors_total",
         "Gaps and overlaps that were found after compactions of the replica.", verify_errors),
+    DB_COUNTER("litestream_checkpoint_held_seconds_total",
+        "Time for which writers were kept out by checkpoints.", METRIC_NS, held_ns, NULL),
+    DB_MADE("litestream_checkpoint_blocked_seconds",
+        "For how long readers have kept the WAL from being restarted; 0: they do not.",
+        METRIC_GAUGE, 0, blocked_seconds),
     DB_COUNTER("litestream_full_images_total", "LTX files of level 0 that hold all pages.",
         METRIC_PLAIN, image_count, NULL),
     ALL("litestream_checkpoint_write_lock_seconds",
