@@ -324,6 +324,7 @@ def test_workers_have_nothing_of_it(litestream, sock, ledger, replica):
     con.connect()
     con.request("GET", "/info")
     assert json.loads(con.getresponse().read())["worker_count"] == 1
+    assert lib.threads(daemon.pid) == 1
     # a worker that is forked while there are connections
     os.kill(worker, 9)
     worker = daemon.wait_worker(ledger.path, other_than=worker)
