@@ -19,7 +19,7 @@ const struct cfg_option cfg_options[] = {
     /* ---- top level ---- */
     { .name = "addr", .type = CFG_STRING, .scope = CFG_GLOBAL, IN_CONFIG(addr),
       .feature = CFG_F_METRICS,
-      .doc = "Address ([host]:port) of the metrics server; empty: none." },
+      .doc = "Address ([host]:port) of status page, metrics and health checks; empty: none." },
     { .name = "mcp-addr", .type = CFG_STRING, .scope = CFG_GLOBAL, IN_CONFIG(mcp_addr),
       .feature = CFG_F_MCP,
       .doc = "Address ([host]:port) of the MCP server, loopback without a host; empty: none." },

@@ -130,6 +130,8 @@ const size_t n_control_socket_routes =
 
 /* Whoever can reach the address reads them: nothing here changes anything. */
 const struct http_route control_metrics_routes[] = {
+    { "GET", "/", false, api_page },
+    { "GET", "/status.json", false, api_status },
     { "GET", "/metrics", false, api_metrics },
     { "GET", "/healthz", false, api_healthz },
     { "GET", "/readyz", false, api_readyz },

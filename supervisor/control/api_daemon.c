@@ -154,8 +154,8 @@ free_list(void *arg)
     mem_free(l);
 }
 
-static void
-reply_list(struct control *c, struct http_request *r,
+void
+api_reply_list(struct control *c, struct http_request *r,
     json_t *(*make)(const struct db_view *v, bool once))
 {
     struct db_list *l = MEM_NEW(struct db_list);
@@ -169,7 +169,7 @@ reply_list(struct control *c, struct http_request *r,
 void
 api_list(void *arg, struct http_request *r)
 {
-    reply_list(arg, r, db_json);
+    api_reply_list(arg, r, db_json);
 }
 
 /* --- /debug/sync-status ---------------------------------------------------------------
@@ -236,7 +236,7 @@ api_sync_status(void *arg, struct http_request *r)
     if (!api_is_open(c, r))
         return;
     if (text == NULL || text[0] == '\0') {
-        reply_list(c, r, sync_status_json);
+        api_reply_list(c, r, sync_status_json);
         return;
     }
     if (!api_take_path(r, text, &path))

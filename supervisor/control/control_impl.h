@@ -69,6 +69,14 @@ struct text_source {
 void api_reply_text(
     struct http_request *r, const char *type, const struct text_source *source);
 
+/* api_daemon.c; {"databases":[...]}, an object each, made while it is sent. */
+struct db_view;
+void api_reply_list(struct control *c, struct http_request *r,
+    json_t *(*make)(const struct db_view *v, bool once));
+
+/* api_page.c */
+http_handler_cb api_page, api_status;
+
 /* api_db.c: requests about one database */
 http_handler_cb api_start, api_stop, api_sync, api_register, api_unregister, api_snapshot,
     api_checkpoint;
