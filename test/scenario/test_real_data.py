@@ -123,7 +123,7 @@ def in_many_small_files(litestream, db, replica):
 
 
 @pytest.mark.parametrize(
-    "start, fewest_files", [(as_in_the_quick_start, 2), (in_many_small_files, 50)]
+    "start, fewest_files", [(as_in_the_quick_start, 2), (in_many_small_files, 20)]
 )
 def test_a_package_index_comes_back_equal(
     litestream, tmp_path, replica, rows, start, fewest_files
@@ -144,7 +144,13 @@ def test_a_package_index_comes_back_equal(
     # a machine without an index has only a few transactions to replicate
     assert files >= min(fewest_files, transactions // 5)
 
-    lib.assert_same(db, litestream.restore(replica.url, None, "-integrity-check", "full"))
+    def same():
+        """The daemon may write itself, once, to cut a WAL that has become large."""
+        litestream.wait_caught_up(db, replica.path, 60)
+        restored = litestream.restore(replica.url, None, "-integrity-check", "full")
+        return not lib.differing_pages(db, restored)
+
+    lib.wait_until(same, 30, "a restored database that equals the source")
     con.execute("DROP INDEX package_name")
     con.execute("DELETE FROM package WHERE id % 2 = 0")
     daemon.stop()
