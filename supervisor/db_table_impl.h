@@ -139,7 +139,7 @@ void db_ask_send_starts(struct db_entry *d);                 /* a worker is ther
 void db_ask_answer_due(struct db_entry *d); /* those with nothing to wait for */
 
 /* Answers all of the kinds (an or of 1u << enum ask_kind). */
-void db_ask_end(struct db_entry *d, unsigned kinds, const struct db_answer *a);
+void db_ask_end(struct db_entry *d, unsigned kinds, const struct db_answer *with);
 void db_ask_fail(struct db_entry *d, unsigned kinds, const struct err *e);
 
 #endif

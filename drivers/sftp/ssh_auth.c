@@ -198,9 +198,7 @@ try_prompts(const struct ssh_auth *a, int *result, struct err *e)
         *result = ssh_userauth_kbdint(a->session, NULL, NULL);
         if (*result == SSH_AUTH_INFO && rounds++ < MAX_PROMPTS)
             answer_prompts(a);
-        else if (*result != SSH_AUTH_AGAIN)
-            break;
-        else if ((rc = a->wait(a->arg, e)) != 0)
+        else if (*result != SSH_AUTH_AGAIN || (rc = a->wait(a->arg, e)) != 0)
             break;
     }
     return rc;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/base/mem.h"
+#include "common/base/must.h"
 #include "common/base/proc.h"
 #include "supervisor/commands/socket.h"
 #include "supervisor/ctl/ctl.h"
@@ -68,8 +69,10 @@ static int
 run(const struct command *c, int argc, char **argv)
 {
     struct err e = ERR_NONE;
-    int status = c->run(argc, argv, &e);
+    int status;
 
+    must(c != NULL);
+    status = c->run(argc, argv, &e);
     if ((fflush(stdout) != 0 || ferror(stdout)) && status == 0) {
         err_errno(&e, errno, "write to standard output");
         status = EXIT_FAILURE;

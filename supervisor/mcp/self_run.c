@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/base/buf.h"
@@ -120,10 +121,9 @@ spawn(struct self_run *r, const char *const *argv, int output)
     uv_stdio_container_t io[3] = { { .flags = UV_IGNORE },
         { .flags = UV_INHERIT_FD, .data.fd = output },
         { .flags = UV_INHERIT_FD, .data.fd = output } };
-    uv_process_options_t options = { .exit_cb = on_process_end,
-        .stdio = io,
-        .stdio_count = 3,
-        .args = (char **)(uintptr_t)argv };
+    uv_process_options_t options = {
+        .exit_cb = on_process_end, .stdio = io, .stdio_count = 3
+    };
     char path[4096];
     size_t size = sizeof(path);
 
@@ -135,6 +135,7 @@ spawn(struct self_run *r, const char *const *argv, int output)
         return UV_ENOENT;
 #endif
     options.file = path;
+    memcpy(&options.args, &argv, sizeof(argv)); /* it is not written to */
     return uv_spawn(r->output.loop, &r->process, &options);
 }
 

@@ -6,6 +6,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/must.h"
 #include "common/base/path.h"
 #include "common/base/sys.h"
 #include "common/base/wall.h"
@@ -26,6 +27,7 @@ newest(const struct compactor *c, int level)
 static void
 written(struct compactor *c, const struct ltx_info *info)
 {
+    must(info != NULL);
     replica_took(c->opt.replica, info);
     if (info->level == LTX_LEVEL_SNAPSHOT)
         c->want_snapshot = false;

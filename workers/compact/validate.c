@@ -67,9 +67,7 @@ look_at(struct validate_problem *p, uint64_t pruned_to)
         snprintf(p->text, sizeof(p->text),
             "files out of order: curr.MinTXID=" TXID " < prev.MinTXID=" TXID, ull(min),
             ull(p->prev.min_txid));
-    } else if (min > end + 1 && min - 1 <= pruned_to) {
-        return false;
-    } else if (min > end + 1) {
+    } else if (min > end + 1 && min - 1 > pruned_to) {
         p->type = VALIDATE_GAP;
         snprintf(p->text, sizeof(p->text),
             "TXID gap: prev.MaxTXID=" TXID ", curr.MinTXID=" TXID " (expected " TXID ")",
