@@ -93,9 +93,12 @@ wipe_string(const json_t *object, const char *name)
 {
     const json_t *value = json_object_get(object, name);
     const char *text = json_string_value(value);
+    void *bytes;
 
-    if (text != NULL)
-        explicit_bzero((char *)(uintptr_t)text, json_string_length(value));
+    if (text == NULL)
+        return;
+    memcpy(&bytes, &text, sizeof(bytes));
+    explicit_bzero(bytes, json_string_length(value));
 }
 
 static int

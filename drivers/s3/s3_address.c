@@ -108,7 +108,8 @@ check_bucket(const char *bucket, struct err *e)
 static int
 parse_arn(struct s3_address *a, const char *arn, struct err *e)
 {
-    char *copy = mem_strdup(arn), *rest = copy, *field[5];
+    char *copy = mem_strdup(arn), *rest = copy;
+    char *field[5] = { copy, copy, copy, copy, copy };
     const char *name;
     int rc = 0;
 

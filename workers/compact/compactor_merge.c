@@ -6,7 +6,6 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "common/base/must.h"
 #include "common/base/path.h"
 #include "common/base/sys.h"
 #include "common/base/wall.h"
@@ -27,7 +26,6 @@ newest(const struct compactor *c, int level)
 static void
 written(struct compactor *c, const struct ltx_info *info)
 {
-    must(info != NULL);
     replica_took(c->opt.replica, info);
     if (info->level == LTX_LEVEL_SNAPSHOT)
         c->want_snapshot = false;
@@ -290,7 +288,7 @@ snapshot_over(struct compactor *c, const struct ltx_info *info, const struct err
         engine_thaw(c->opt.engine, c->frozen);
     c->frozen = NULL;
     sys_close(&c->fd);
-    if (e == NULL) {
+    if (e == NULL && info != NULL) {
         c->n_snapshots++;
         written(c, info);
         c->retain.due = mono_now();
