@@ -113,6 +113,7 @@ parse_arn(struct s3_address *a, const char *arn, struct err *e)
     const char *name;
     int rc = 0;
 
+    must(copy != NULL);
     for (size_t i = 0; i < 5 && rest != NULL; i++) {
         field[i] = strsep(&rest, ":");
         if (rest == NULL)
