@@ -27,9 +27,9 @@ after_unsealed_restart(const struct decide_in *in, const char **reason)
         untouched = in->new_end <= WAL_HEADER_SIZE;
     if (untouched) {
         switch (in->slot) {
-        case DECIDE_SLOT_END:
         case DECIDE_SLOT_OTHER:
             return DECIDE_RESTARTED;
+        case DECIDE_SLOT_END: /* at the start: nothing, or cut with all that was there */
         case DECIDE_SLOT_OLD:
             if (!at_start)
                 return DECIDE_RESTARTED;

@@ -42,13 +42,17 @@ enum decide_wal {
     DECIDE_WAL_OK,
 };
 
-/* What stands at O after a restart; matters in rows 8 and 9 only. */
+/*
+ * What stands at O after a restart; matters in rows 8 and 9 only. All but the last two
+ * say that the frame before O is still the captured one: a file that was cut and has
+ * grown again holds nothing of g, whatever its size.
+ */
 enum decide_slot {
     DECIDE_SLOT_END,   /* the file ends at O */
     DECIDE_SLOT_TAIL,  /* a commit of generation g follows, chain intact; may count */
     DECIDE_SLOT_OLD,   /* frames of g without a commit or with a broken chain */
-    DECIDE_SLOT_NEW,   /* salts of the current generation */
     DECIDE_SLOT_OTHER, /* older than g */
+    DECIDE_SLOT_NEW,   /* frames of the current generation, there or before O */
     DECIDE_SLOT_SHORT, /* the file ends before O */
 };
 

@@ -34,7 +34,7 @@ old_header(const struct wal_header *h, const struct mark *m)
     return old;
 }
 
-/* The chain at the mark; false when the frame before it is not of its generation any
+/* The chain at the mark; false when the frame before it is not the captured one any
  * more. */
 static bool
 place_of_mark(const struct look_in *in, struct wal_place *place)
@@ -43,14 +43,14 @@ place_of_mark(const struct look_in *in, struct wal_place *place)
     struct err e;
 
     *place = in->mark->place;
-    if (in->mark->proven)
-        return true;
     if (place->off == WAL_HEADER_SIZE)
-        return false; /* the chain started in a header that is gone */
+        return in->mark->proven; /* the chain started in a header that is gone */
     if (wal_read_frame(
             in->wal_fd, place->off - wal_frame_size(in->page_size), &before, &e) != 0 ||
         !wal_salt_equal(before.salt, in->mark->salt) || before.commit == 0)
         return false;
+    if (in->mark->proven)
+        return wal_sum_equal(before.sum, place->sum);
     place->sum = before.sum;
     return true;
 }
@@ -64,28 +64,30 @@ classify_slot(
     struct wal_scan_result res;
     struct wal_place place;
     struct wal_frame at;
+    bool start = in->mark->place.off == WAL_HEADER_SIZE;
+    bool known = place_of_mark(in, &place);
     int rc = wal_read_frame(in->wal_fd, in->mark->place.off, &at, e);
 
+    d->slot = DECIDE_SLOT_NEW; /* what cannot be judged is no proof */
     if (rc == ERR_END) {
-        d->slot =
-            l->wal_size >= in->mark->place.off ? DECIDE_SLOT_END : DECIDE_SLOT_SHORT;
+        if (l->wal_size < in->mark->place.off)
+            d->slot = DECIDE_SLOT_SHORT;
+        else if (known || start)
+            d->slot = DECIDE_SLOT_END;
         return 0;
     }
     if (rc != 0)
         return rc;
     /* A transaction under way may leave salts out until it commits. */
-    if (wal_salt_equal(at.salt, l->h.salt) || wal_salt_equal(at.salt, no_salt)) {
-        d->slot = DECIDE_SLOT_NEW;
+    if (wal_salt_equal(at.salt, l->h.salt) || wal_salt_equal(at.salt, no_salt))
         return 0;
-    }
     if (!wal_salt_equal(at.salt, in->mark->salt)) {
-        d->slot = DECIDE_SLOT_OTHER;
+        if (known || start)
+            d->slot = DECIDE_SLOT_OTHER;
         return 0;
     }
-    if (!place_of_mark(in, &place)) {
-        d->slot = DECIDE_SLOT_NEW; /* frames that cannot be judged: no proof */
+    if (!known)
         return 0;
-    }
     range.from = place;
     rc = wal_scan_run(in->scan, in->wal_fd, &old, &range, NULL, &res, e);
     d->slot = rc == 0 && res.n_commits > 0 ? DECIDE_SLOT_TAIL : DECIDE_SLOT_OLD;

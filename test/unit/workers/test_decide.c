@@ -181,7 +181,7 @@ Test(decide, at_the_start_of_a_wal_old_frames_cannot_be_judged)
     in.slot = DECIDE_SLOT_OLD;
     expect(&in, DECIDE_IMAGE);
     in.slot = DECIDE_SLOT_END;
-    expect(&in, DECIDE_RESTARTED);
+    expect(&in, DECIDE_IMAGE);
     in.slot = DECIDE_SLOT_OTHER;
     expect(&in, DECIDE_RESTARTED);
     in.new_end = WAL_HEADER_SIZE + FRAME;

@@ -237,6 +237,27 @@ Test(look, new_frames_up_to_the_position_destroy_the_proof)
     cr_assert_eq(look_with(false, &ix).action, DECIDE_IMAGE);
 }
 
+/*
+ * A TRUNCATE checkpoint, then frames of a transaction that was rolled back up to where
+ * the old WAL had ended, and a short commit over them: the size of the file proves
+ * nothing.
+ */
+Test(look, a_file_that_was_cut_and_has_grown_again_destroys_the_proof)
+{
+    made_wal_begin(&w, false, 512, 5, 101, 55);
+    for (uint8_t i = 0; i < 3; i++)
+        made_wal_frame(&w, 4, 0, i);
+    put(0, w.size);
+    cr_assert_eq(w.size, (size_t)mark.place.off);
+    made_wal_begin(&w, false, 512, 5, 101, 55);
+    made_wal_frame(&w, 4, 4, 4);
+    put(0, w.size);
+    ix = (struct wal_index){ 1, { 101, 55 }, { w.a, w.b } };
+    cr_assert_eq(look_with(false, &ix).action, DECIDE_IMAGE);
+    mark.proven = false;
+    cr_assert_eq(look_with(false, &ix).action, DECIDE_IMAGE);
+}
+
 Test(look, torn_missing_short_and_foreign)
 {
     struct look_in in = { .wal_fd = -1, .mark = &mark, .page_size = 512, .scan = scan };
