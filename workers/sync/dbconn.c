@@ -20,6 +20,7 @@
 #define WAL_INDEX_REGION 32768  /* what SQLite maps at a time */
 #define INDEX_TRIES 100         /* a writer needs well under a microsecond */
 #define WAL_INDEX_N_BACKFILL 96 /* sqlite.org/walformat.html */
+#define WAL_INDEX_N_ATTEMPTED 128
 
 int
 dbconn_check_library(struct err *e)
@@ -127,8 +128,8 @@ shared_index(struct dbconn *c, sqlite3_file **out)
     return shared;
 }
 
-bool
-dbconn_n_copied(struct dbconn *c, uint32_t *n_frames)
+static bool
+read_count(struct dbconn *c, size_t off, uint32_t *n_frames)
 {
     sqlite3_file *f;
     const volatile uint8_t *shared = shared_index(c, &f);
@@ -136,11 +137,23 @@ dbconn_n_copied(struct dbconn *c, uint32_t *n_frames)
     if (shared == NULL)
         return false;
     /* Whole, not byte by byte: a checkpoint of others may be about to raise it. */
-    *n_frames = __atomic_load_n(
-        (const volatile uint32_t *)(const volatile void *)(shared + WAL_INDEX_N_BACKFILL),
-        __ATOMIC_ACQUIRE);
+    *n_frames =
+        __atomic_load_n((const volatile uint32_t *)(const volatile void *)(shared + off),
+            __ATOMIC_ACQUIRE);
     f->pMethods->xShmBarrier(f);
     return true;
+}
+
+bool
+dbconn_n_copied(struct dbconn *c, uint32_t *n_frames)
+{
+    return read_count(c, WAL_INDEX_N_BACKFILL, n_frames);
+}
+
+bool
+dbconn_n_copy_begun(struct dbconn *c, uint32_t *n_frames)
+{
+    return read_count(c, WAL_INDEX_N_ATTEMPTED, n_frames);
 }
 
 bool

@@ -69,6 +69,9 @@ bool dbconn_n_copied(struct dbconn *c, uint32_t *n_frames);
 /* The read transaction is there. */
 bool dbconn_holds(const struct dbconn *c);
 
+/* How many of them a checkpoint has set out to copy, whatever became of it. */
+bool dbconn_n_copy_begun(struct dbconn *c, uint32_t *n_frames);
+
 /* Takes the read lock again if it was lost; *lost tells that it had been. */
 int dbconn_hold(struct dbconn *c, bool *lost, struct err *e);
 

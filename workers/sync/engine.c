@@ -90,12 +90,53 @@ take_position(struct engine *eng, unsigned damaged)
         eng->mark =
             (struct mark){ .set = true, .salt = p->salt, .place = { .off = p->off } };
     }
+    eng->other_db = p->txid != 0 && !db_id_may_be(&eng->captured_id, &eng->db_id);
+    if (eng->other_db)
+        eng->image_reason = "database file was replaced or overwritten";
     if (!eng->opened_once)
         eng->start_txid = p->txid;
     eng->opened_once = true;
     if (damaged > 0)
         log_warn("local ltx files were damaged", LF_UINT("files", damaged),
             LF_TXID("txid", p->txid));
+}
+
+void
+engine_note_db(struct engine *eng)
+{
+    struct err e;
+
+    if (db_id_equal(&eng->captured_id, &eng->db_id))
+        return;
+    eng->captured_id = eng->db_id;
+    if (db_id_store(eng->opt.meta, &eng->owner, &eng->db_id, &e) != 0)
+        log_debug("identity of the database was not noted", LF_ERR(&e));
+}
+
+void
+engine_disown_db(struct engine *eng)
+{
+    struct db_id nobody = { .inode = UINT64_MAX };
+    struct err e;
+
+    eng->captured_id = nobody;
+    if (db_id_store(eng->opt.meta, &eng->owner, &nobody, &e) != 0)
+        log_warn("overwritten database was not noted", LF_ERR(&e));
+}
+
+/* Of a folder that was made without it nothing is known: its files are believed. */
+static int
+identify(struct engine *eng, struct err *e)
+{
+    struct db_id noted;
+    int rc = db_id_load(eng->opt.meta, &noted, e);
+
+    eng->db_id = db_id_of(dbconn_fd(eng->db));
+    if (rc == 0 && noted.inode != 0)
+        eng->captured_id = noted;
+    if (rc == 0 && eng->found.txid != 0 && eng->captured_id.inode == 0)
+        engine_note_db(eng);
+    return rc;
 }
 
 int
@@ -116,6 +157,8 @@ engine_open(struct engine *eng, struct err *e)
         meta_clean(eng->opt.meta);
         rc = position_find(eng->opt.meta, &eng->found, &damaged, e);
     }
+    if (rc == 0)
+        rc = identify(eng, e);
     if (rc == 0)
         rc = engine_open_wal(eng, e);
     if (rc != 0) {
@@ -139,6 +182,7 @@ engine_close(struct engine *eng)
     eng->db = NULL;
     sys_close(&eng->lock_fd);
     eng->sealed = eng->caught_up = false;
+    eng->still.set = eng->overwritten.set = false;
     eng->rest.set = false;
     eng->torn_since = (struct mono){ 0 };
 }

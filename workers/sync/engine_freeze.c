@@ -19,6 +19,7 @@ engine_note_caught_up(struct engine *eng)
     if (!rep->more && rep->again_ms == 0 && !rep->replaced && eng->mark.set &&
         eng->mark.proven && eng->image_reason == NULL)
         eng->caught_up = true;
+    engine_seal_by_look(eng);
 }
 
 static int

@@ -13,6 +13,7 @@
 #include "common/wal/wal_scan.h"
 #include "drivers/loop/job.h"
 #include "workers/sync/checkpoint_policy.h"
+#include "workers/sync/db_id.h"
 #include "workers/sync/dbconn.h"
 #include "workers/sync/engine.h"
 #include "workers/sync/frozen.h"
@@ -24,6 +25,15 @@ enum sync_flag {
     SYNC_LIMITED = 1,  /* stop after max_sync_wal_bytes */
     SYNC_MAY_JOB = 2,  /* what is large may go to a job thread */
     SYNC_NO_IMAGE = 4, /* report "more" instead of writing the whole database */
+};
+
+/* The database file at a moment from which on nobody may write to it. */
+struct still {
+    bool set;
+    struct wal_salt salt; /* of the generation, all of which was copied */
+    uint32_t n_copied;
+    int64_t size;
+    struct timespec mtime;
 };
 
 struct engine {
@@ -46,9 +56,14 @@ struct engine {
     struct mark mark;
     bool sealed; /* we hold the proof that nothing of the mark's generation is missing */
     struct stat db_at_seal;
+    struct still still, overwritten;
+    struct mono overwritten_since, overwritten_at; /* first and last seen to change */
     bool floor_known;
     uint64_t floor;
-    const char *image_reason; /* an image is wanted whatever the WAL says */
+    const char *image_reason;        /* an image is wanted whatever the WAL says */
+    struct db_id db_id, captured_id; /* the open file; the one the local files describe */
+    bool
+        other_db; /* the WAL's frames may not belong to the file: image as SQLite reads */
     unsigned moved_in_row;
     struct mono torn_since; /* 0: the header is whole */
 
@@ -76,6 +91,12 @@ struct engine {
 /* Opens the WAL file; a missing one is no fault, wal_fd stays -1. */
 int engine_open_wal(struct engine *eng, struct err *e);
 
+/* The local files describe the open database: keeps that in mind for the next open. */
+void engine_note_db(struct engine *eng);
+
+/* They do not, whatever file it is: the next open calls for a full image. */
+void engine_disown_db(struct engine *eng);
+
 /* The WAL at the path is still the one that is open. A missing one counts as another. */
 bool engine_same_wal(const struct engine *eng);
 
@@ -95,6 +116,38 @@ void engine_lose_frozen(struct engine *eng, const char *why);
 
 /* After a sync: did it capture all there was? */
 void engine_note_caught_up(struct engine *eng);
+
+/* --- engine_still.c
+ *
+ * What follows when, under our read lock, the wal-index has said: all frames of the
+ * generation are captured and copied (nBackfill == mxFrame == the mark). A read lock is
+ * on slot 0, or on another one with a mark.
+ *
+ *  - Slot 0: nobody copies anything, for that takes slot 0 alone. A writer may restart
+ *    the WAL: nothing of the generation is lost. It restarts once; before another restart
+ *    its frames would have to be copied. Restarts without any commit, of RESTART and
+ *    TRUNCATE checkpoints, lose nothing either. A writer that cannot restart the WAL
+ *    because of others appends; then not all is copied, and nobody restarts.
+ *  - Another slot: nobody restarts the WAL. Frames up to our mark may be copied, and
+ *    those are copied already.
+ *
+ * So that is a seal (decide.h), as after a checkpoint of ours. And as long as the lock is
+ * held nobody may write to the database file at all; one that changes was overwritten in
+ * place, and no WAL tells with what. A number of copied frames counts because a
+ * checkpoint writes it down behind the last page, and a partial one (which stops at the
+ * mark of a reader and leaves pages out that later frames hold) cannot reach mxFrame.
+ */
+
+/* After a sync: seals, if all that was captured is copied as well. */
+void engine_seal_by_look(struct engine *eng);
+
+bool engine_db_overwritten(struct engine *eng);
+
+/*
+ * The database was overwritten: sets the report, to look again while it still changes, to
+ * open it anew then. False: it was not.
+ */
+bool engine_wait_for_overwriting(struct engine *eng);
 
 /* --- engine_plan.c; each sets eng->plan and eng->next, *any: there is something to write
  */

@@ -103,6 +103,26 @@ engine_plan_increment(
     return 0;
 }
 
+/*
+ * SQLite reads no frame that was copied. That is the same as its page in the database
+ * file, unless the file was exchanged or overwritten since.
+ */
+static int
+skip_copied(
+    struct engine *eng, const struct look *l, struct wal_place *from, struct err *e)
+{
+    struct wal_index index;
+    uint32_t n_copied;
+    int rc;
+
+    if (!dbconn_n_copied(eng->db, &n_copied) || !dbconn_wal_index(eng->db, &index) ||
+        !wal_salt_equal(index.salt, l->h.salt) || n_copied > l->n_frames)
+        return 0;
+    rc = wal_chain_to(
+        eng->wal_fd, &l->h, wal_size_of(l->h.page_size, n_copied), from, NULL, e);
+    return rc == ERR_CORRUPT ? 0 : rc; /* the scan tells */
+}
+
 /* The whole database: frames of the current generation, the rest from the file. */
 int
 engine_plan_image(struct engine *eng, const struct look *l, struct err *e)
@@ -111,15 +131,18 @@ engine_plan_image(struct engine *eng, const struct look *l, struct err *e)
     struct wal_range range = { { WAL_HEADER_SIZE, h->sum }, l->n_frames, 0 };
     uint32_t page_size = dbconn_page_size(eng->db);
     struct wal_scan_result res;
-    int rc;
+    int rc = 0;
 
-    rc = wal_scan_run(eng->scan, eng->wal_fd, h, &range, NULL, &res, e);
+    if (eng->other_db)
+        rc = skip_copied(eng, l, &range.from, e);
+    if (rc == 0)
+        rc = wal_scan_run(eng->scan, eng->wal_fd, h, &range, NULL, &res, e);
     if (rc == 0 && res.end.off != wal_size_of(page_size, l->n_frames))
         rc = unreadable(eng, h, res.valid_end.off, e);
     if (rc != 0)
         return err_wrap(e, "read WAL");
     plan_begin(eng, h);
-    plan_frames(eng, &res, WAL_HEADER_SIZE);
+    plan_frames(eng, &res, range.from.off);
     if (res.n_commits == 0) {
         eng->plan.map = NULL;
         eng->plan.last_frame_no = 0;
@@ -166,6 +189,10 @@ commit_plan(struct engine *eng)
     eng->sealed = false;
     eng->image_reason = NULL;
     eng->moved_in_row = 0;
+    if (eng->report.image) {
+        eng->other_db = eng->still.set = false;
+        engine_note_db(eng);
+    }
     eng->report.wrote = true;
     eng->report.txid = h->max_txid;
     eng->report.size = eng->written.size;

@@ -15,7 +15,7 @@ engine_hold(struct engine *eng, bool *lost, struct err *e)
     int rc = dbconn_hold(eng->db, lost, e);
 
     if (*lost) {
-        eng->sealed = eng->caught_up = false;
+        eng->sealed = eng->caught_up = eng->still.set = false;
         engine_lose_frozen(eng, "the read transaction was lost");
         log_warn("read transaction was lost, taking it again",
             LF_STR("path", eng->opt.db_path));
@@ -126,6 +126,8 @@ make_wal(struct engine *eng, struct look *l, struct err *e)
     struct wal_index index;
     int rc = dbconn_bump(eng->db, e);
 
+    if (rc == ERR_BUSY && eng->other_db && eng->wal_fd >= 0)
+        rc = 0; /* there is a WAL, and who writes to it restarts it as well */
     if (rc == 0 && !engine_same_wal(eng))
         sys_close(&eng->wal_fd);
     if (rc == 0 && eng->wal_fd < 0)
@@ -182,8 +184,10 @@ want_image(struct engine *eng, struct look *l)
 {
     if (eng->image_reason == NULL || l->action == DECIDE_AGAIN)
         return;
+    /* A WAL that does not belong to the file goes, if nobody reads it. */
     if (l->action != DECIDE_BUMP_IMAGE)
-        l->action = l->action == DECIDE_NOTHING ? DECIDE_BUMP_IMAGE : DECIDE_IMAGE;
+        l->action = l->action == DECIDE_NOTHING || eng->other_db ? DECIDE_BUMP_IMAGE
+                                                                 : DECIDE_IMAGE;
     l->reason = eng->image_reason;
 }
 
@@ -197,6 +201,8 @@ engine_sync_once(struct engine *eng, unsigned flags, struct err *e)
 
     eng->report = (struct engine_report){ .replaced = replaced };
     rc = engine_hold(eng, &lost, e);
+    if (rc == 0 && !replaced && engine_wait_for_overwriting(eng))
+        return ENGINE_DONE;
     if (rc == 0 && eng->wal_fd < 0)
         rc = engine_open_wal(eng, e);
     if (rc == 0)
@@ -248,6 +254,8 @@ engine_has_news(struct engine *eng)
     if (eng->db == NULL || eng->job != NULL)
         return false;
     if (eng->image_reason != NULL || !dbconn_same_file(eng->db) || !engine_same_wal(eng))
+        return true;
+    if (eng->overwritten.set || engine_db_overwritten(eng))
         return true;
     return look_has_news(eng->wal_fd, dbconn_wal_index(eng->db, &index) ? &index : NULL,
         &eng->mark, eng->sealed, &eng->rest);

@@ -4,6 +4,7 @@
  *   ltx/<level>/<min>-<max>.ltx   level 0 is the staging area and the only memory of the
  *                                 worker between two lives: the newest file says where it
  *                                 stopped
+ *   .database                     which file the local files describe (db_id.h)
  *   .lock                         held while a worker replicates the database
  *   *.tmp                         left over from a crash, removed at start
  *   *.ltx.bad                     damaged files, kept for a look as long as intact ones
