@@ -85,9 +85,9 @@ def rows():
     return [row(p) for p in packages() if "Package" in p]
 
 
-def load(con, rows):
+def load(con, rows, every_20):
     """Inserts all rows, changes some and deletes some on the way; returns how many
-    transactions that took."""
+    transactions that took. Calls every_20 after as many."""
     transactions = 0
     for at in range(0, len(rows), ROWS_A_TRANSACTION):
         part = rows[at : at + ROWS_A_TRANSACTION]
@@ -104,6 +104,7 @@ def load(con, rows):
             con.execute("UPDATE package SET about = upper(about) WHERE id % 97 = ?", (at % 97,))
             con.execute("DELETE FROM package WHERE id % 991 = ?", (at % 991,))
             transactions += 2
+            every_20()
     con.execute("UPDATE section SET packages = (SELECT count(*) FROM package WHERE section = name)")
     return transactions + 1
 
@@ -123,7 +124,7 @@ def in_many_small_files(litestream, db, replica):
 
 
 @pytest.mark.parametrize(
-    "start, fewest_files", [(as_in_the_quick_start, 2), (in_many_small_files, 20)]
+    "start, fewest_files", [(as_in_the_quick_start, 2), (in_many_small_files, 30)]
 )
 def test_a_package_index_comes_back_equal(
     litestream, tmp_path, replica, rows, start, fewest_files
@@ -135,7 +136,14 @@ def test_a_package_index_comes_back_equal(
 
     daemon = start(litestream, db, replica)
     lib.wait_until(lambda: disk.newest_txid(replica.path) > 0, what="first file")
-    transactions = load(con, rows)
+
+    def a_file_has_come():
+        before = disk.newest_txid(replica.path)
+        con.execute("UPDATE section SET packages = packages + 1")
+        lib.wait_until(lambda: disk.newest_txid(replica.path) > before, 30, "a further file")
+
+    paced = start is in_many_small_files
+    transactions = load(con, rows, a_file_has_come if paced else lambda: None)
     left = con.execute("SELECT count(*) FROM package").fetchone()[0]
     assert len(rows) * 0.9 < left <= len(rows)
     litestream.wait_caught_up(db, replica.path, 60)
