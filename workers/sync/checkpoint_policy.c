@@ -16,8 +16,13 @@
 /* A writer hardly notices so many milliseconds, and may be asked for so many. */
 #define LINGER_FIRST_MS 5
 #define LINGER_MAX_MS 20
-#define LINGER_SIZE                                                                      \
-    8 /* the latter when the WAL is so many times as large as it should be */
+
+/* A WAL so many times as large as it should be is far too large. */
+#define TOO_LARGE 8
+
+/* Pauses in which something else may get out of the way. */
+#define PUT_OFF_FIRST_MS 100
+#define PUT_OFF_MAX_MS 5000
 
 /* How long readers may live to be waited for, and the delay after the first wait. */
 #define FORCE_FIRST_MS 1000
@@ -30,6 +35,7 @@ ckpt_policy_init(struct ckpt_policy *p, const struct ckpt_settings *set, struct 
         .base_off = WAL_HEADER_SIZE,
         .linger_ms = LINGER_FIRST_MS,
         .patience_ms = PATIENCE_FIRST_MS,
+        .put_off_ms = PUT_OFF_FIRST_MS,
         .force_ms = FORCE_FIRST_MS };
     if (set->interval_ns > 0)
         p->phase_ns = (int64_t)(set->seed % (uint64_t)set->interval_ns);
@@ -156,9 +162,17 @@ ckpt_policy_missed(struct ckpt_policy *p, struct mono now)
 }
 
 void
-ckpt_policy_put_off(struct ckpt_policy *p, struct mono until)
+ckpt_policy_put_off(struct ckpt_policy *p, struct mono now)
 {
-    p->not_before = until;
+    p->not_before = mono_add_ms(now, p->put_off_ms);
+    p->put_off_ms =
+        p->put_off_ms > PUT_OFF_MAX_MS / 2 ? PUT_OFF_MAX_MS : p->put_off_ms * 2;
+}
+
+bool
+ckpt_policy_too_large(const struct ckpt_policy *p, int64_t off, uint32_t page_size)
+{
+    return off / TOO_LARGE >= wal_size_of(page_size, p->set.min_pages);
 }
 
 void
@@ -168,10 +182,11 @@ ckpt_policy_done(struct ckpt_policy *p, bool complete, int64_t off, uint32_t pag
     bool waited = now.ns >= mono_add_ms(p->last_attempt, p->retry_ms).ns;
 
     p->patience_ms = PATIENCE_FIRST_MS;
+    p->put_off_ms = PUT_OFF_FIRST_MS;
     p->not_before = (struct mono){ 0 };
     p->last_attempt = now;
     p->base_off = off;
-    if (off / LINGER_SIZE >= wal_size_of(page_size, p->set.min_pages))
+    if (ckpt_policy_too_large(p, off, page_size))
         p->linger_ms =
             p->linger_ms > LINGER_MAX_MS / 2 ? LINGER_MAX_MS : p->linger_ms * 2;
     if (complete) {

@@ -50,7 +50,8 @@ struct ckpt_policy {
     int64_t linger_ms; /* how long the next one keeps writers out for readers */
 
     int64_t patience_ms;    /* how long the next attempt waits for the write lock */
-    struct mono not_before; /* after a miss; 0: at any time */
+    int64_t put_off_ms;     /* the next pause after a put-off */
+    struct mono not_before; /* after a miss or a put-off; 0: at any time */
 
     /* beyond truncate_pages */
     bool over;   /* an attempt was made there */
@@ -94,8 +95,11 @@ bool ckpt_policy_force(struct ckpt_policy *p, int64_t off, int64_t copied_off,
 /* The write lock was not to be had within patience_ms. */
 void ckpt_policy_missed(struct ckpt_policy *p, struct mono now);
 
-/* Something else is in the way until then. */
-void ckpt_policy_put_off(struct ckpt_policy *p, struct mono until);
+/* Something else was in the way: again after a pause that doubles to some seconds. */
+void ckpt_policy_put_off(struct ckpt_policy *p, struct mono now);
+
+/* The WAL is several times as large as min_pages: writers may be held up for longer. */
+bool ckpt_policy_too_large(const struct ckpt_policy *p, int64_t off, uint32_t page_size);
 
 /* An attempt has ended; complete: everything in the WAL was copied. */
 void ckpt_policy_done(struct ckpt_policy *p, bool complete, int64_t off,

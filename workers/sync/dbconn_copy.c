@@ -17,7 +17,6 @@
 
 /* Between two looks at whether readers have gone. */
 #define READER_PAUSE_NS 500000L
-#define TRIES_PER_MS 2
 
 /* Tries to copy with writers at work, and how many in a row may bring nothing forward. */
 #define AHEAD_TRIES 50
@@ -148,7 +147,7 @@ copy_once(sqlite3 *db, int *n_frames, int *n_copied, struct err *e)
     rc = sqlite3_wal_checkpoint_v2(
         db, "main", SQLITE_CHECKPOINT_PASSIVE, n_frames, n_copied);
     if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY)
-        return dbconn_sqlite_err(db, rc, e, "checkpoint");
+        return dbconn_sqlite_err(db, rc, e, "copy the WAL into the database");
     if (rc != SQLITE_OK)
         *n_frames = *n_copied = -1;
     return 0;
@@ -167,10 +166,10 @@ no_reader_in_wal(struct dbconn *c)
 static int
 copy_all(struct dbconn *c, int64_t wait_ms, struct dbconn_copied *out, struct err *e)
 {
-    int64_t n_tries = wait_ms * TRIES_PER_MS;
+    struct mono until = mono_add_ms(mono_now(), wait_ms);
     int n_frames, n_copied, rc;
 
-    for (;; n_tries--) {
+    for (;;) {
         if (!out->complete) {
             rc = copy_once(c->reader, &n_frames, &n_copied, e);
             if (rc != 0)
@@ -178,7 +177,7 @@ copy_all(struct dbconn *c, int64_t wait_ms, struct dbconn_copied *out, struct er
             out->complete = n_frames >= 0 && n_frames == n_copied;
         }
         out->restartable = out->complete && no_reader_in_wal(c);
-        if (out->restartable || n_tries <= 0)
+        if (out->restartable || mono_reached(until))
             return 0;
         pause_for_readers();
     }

@@ -10,13 +10,13 @@
 #define AHEAD_FRAMES 32
 
 /* More than this is not captured or copied with writers waiting, if it can be helped. */
-#define LEFT_BYTES ((int64_t)1 << 20)
+#define LEFT_BYTES ((int64_t)512 << 10)
 #define ROUNDS 4
 
 #define SEAL_ROUNDS 4
 
-/* Until a snapshot is looked at again that is in the way. */
-#define PUT_OFF_MS 100
+/* Writers are kept out for so long at most where only readers are waited for. */
+#define HELD_MS 20
 
 /* A WAL file so many times as large as it should be is cut, at most once in so long. */
 #define CUT_SIZE 8
@@ -101,8 +101,7 @@ too_much(const struct engine *eng, const struct left *l)
 {
     int64_t frame = wal_frame_size(dbconn_page_size(eng->db));
 
-    return l->uncaptured > LEFT_BYTES ||
-           (eng->frozen == NULL && l->frames * frame > LEFT_BYTES);
+    return l->uncaptured > LEFT_BYTES || l->frames * frame > LEFT_BYTES;
 }
 
 /* --- with writers at work -------------------------------------------------------------
@@ -127,34 +126,47 @@ capture(struct engine *eng, struct engine_checkpoint *out, bool *all, struct err
     return 0;
 }
 
-/*
- * Captures what there is and copies it, unless there is little of it. Not below a
- * snapshot: what is copied has to be saved for it first, and its room is limited.
- *
- *   *all      false: the WAL calls for another sync
- *   *reached  false: a reader keeps frames from being copied that are captured
- */
+struct ahead {
+    bool all;     /* false: the WAL calls for another sync */
+    bool reached; /* false: a reader keeps frames from being copied that are captured */
+    bool put_off; /* a snapshot is in the way */
+};
+
+/* Under the second read lock, whose mark is within what is captured. */
 static int
-copy_ahead(struct engine *eng, struct engine_checkpoint *out, bool *all, bool *reached,
-    struct err *e)
+copy_captured(struct engine *eng, struct ahead *a, struct err *e)
 {
-    struct left l = what_is_left(eng);
+    bool saved;
+    int rc;
+
+    if (!engine_save_frozen(eng, &saved)) {
+        a->put_off = true;
+        return 0;
+    }
+    rc = dbconn_ahead_copy(eng->db, &a->reached, e);
+    engine_end_save(eng, saved, false);
+    return rc;
+}
+
+/* Captures what there is and copies it, unless there is little of it. */
+static int
+copy_ahead(
+    struct engine *eng, struct engine_checkpoint *out, struct ahead *a, struct err *e)
+{
     bool any = false;
     int rc;
 
-    *all = *reached = true;
-    if (!dbconn_holds(eng->db) || (eng->frozen != NULL && l.uncaptured > LEFT_BYTES))
-        return capture(eng, out, all, e);
-    if (eng->frozen != NULL)
-        return 0;
-    if (l.frames < AHEAD_FRAMES)
+    *a = (struct ahead){ .all = true, .reached = true };
+    if (!dbconn_holds(eng->db))
+        return capture(eng, out, &a->all, e);
+    if (what_is_left(eng).frames < AHEAD_FRAMES)
         return 0;
     rc = dbconn_ahead_begin(eng->db, &any, e);
     if (rc != 0 || !any)
         return rc;
-    rc = capture(eng, out, all, e); /* the new read lock's mark is within it now */
-    if (rc == 0 && *all)
-        rc = dbconn_ahead_copy(eng->db, reached, e);
+    rc = capture(eng, out, &a->all, e);
+    if (rc == 0 && a->all)
+        rc = copy_captured(eng, a, e);
     dbconn_ahead_end(eng->db);
     return rc;
 }
@@ -182,9 +194,21 @@ seal(struct engine *eng, struct engine_checkpoint *out, bool *sealed, struct err
     return 0;
 }
 
+/* How long readers may be waited for. */
+static int64_t
+patience_for_readers(
+    const struct engine *eng, const struct engine_checkpoint *out, struct mono taken)
+{
+    int64_t left = HELD_MS - mono_since_ms(taken);
+
+    if (out->forced)
+        return eng->opt.busy_timeout_ms;
+    return eng->policy.linger_ms < left ? eng->policy.linger_ms : left;
+}
+
 /* *put_off: a snapshot is in the way. */
 static int
-copy_rest(struct engine *eng, struct engine_checkpoint *out, int64_t wait_ms,
+copy_rest(struct engine *eng, struct engine_checkpoint *out, struct mono taken,
     bool *put_off, bool *restartable, struct err *e)
 {
     struct dbconn_copied copied = { 0 };
@@ -199,7 +223,7 @@ copy_rest(struct engine *eng, struct engine_checkpoint *out, int64_t wait_ms,
         return 0;
     }
     out->ran = true;
-    rc = dbconn_checkpoint(eng->db, wait_ms, &copied, e);
+    rc = dbconn_checkpoint(eng->db, patience_for_readers(eng, out, taken), &copied, e);
     engine_end_save(eng, saved, rc == 0 && copied.complete);
     /*
      * Complete or not: everything is captured, and the read lock was taken again
@@ -250,25 +274,31 @@ cut_file(struct engine *eng)
         log_debug("wal file is cut", LF_INT("size", st.st_size), LF_INT("to", size));
 }
 
-/* Takes the write lock at a moment when there is little left to do. */
+/*
+ * Takes the write lock at a moment when there is little left to do. Where writers write
+ * faster than is copied there is none: they are let be until the WAL is far too large.
+ */
 static int
-take_barrier(struct engine *eng, struct engine_checkpoint *out, bool *held, struct err *e)
+take_barrier(struct engine *eng, struct engine_checkpoint *out, bool *held, bool *put_off,
+    struct err *e)
 {
     struct ckpt_policy *p = &eng->policy;
-    bool all, reached;
+    uint32_t page_size = dbconn_page_size(eng->db);
+    struct ahead a;
     struct left l;
     int rc;
 
     *held = false;
     for (int round = 1;; round++) {
-        rc = copy_ahead(eng, out, &all, &reached, e);
-        if (rc != 0 || !all)
+        rc = copy_ahead(eng, out, &a, e);
+        *put_off = a.put_off;
+        if (rc != 0 || !a.all || a.put_off)
             return rc;
         l = what_is_left(eng);
         if (round == 1)
-            out->forced = ckpt_policy_force(p, eng->mark.place.off, l.copied_off,
-                dbconn_page_size(eng->db), mono_now());
-        if (!reached && !out->forced && too_much(eng, &l)) {
+            out->forced = ckpt_policy_force(
+                p, eng->mark.place.off, l.copied_off, page_size, mono_now());
+        if (!a.reached && !out->forced && too_much(eng, &l)) {
             out->ran = true; /* it cannot become complete: let writers be */
             return 0;
         }
@@ -281,11 +311,14 @@ take_barrier(struct engine *eng, struct engine_checkpoint *out, bool *held, stru
         if (rc != 0)
             return rc;
         l = what_is_left(eng);
-        *held = true;
-        if (round == ROUNDS || out->forced || !too_much(eng, &l))
+        *held =
+            !too_much(eng, &l) || out->forced ||
+            (round == ROUNDS && ckpt_policy_too_large(p, eng->mark.place.off, page_size));
+        if (*held)
             return 0;
         end_barrier(eng, out);
-        *held = false;
+        if (round == ROUNDS)
+            return err_set(e, ERR_BUSY, "writers are too fast");
     }
 }
 
@@ -300,18 +333,17 @@ engine_checkpoint(struct engine *eng, struct engine_checkpoint *out, struct err 
     must(eng->db != NULL && eng->job == NULL);
     page_size = dbconn_page_size(eng->db);
     *out = (struct engine_checkpoint){ 0 };
-    rc = take_barrier(eng, out, &held, e);
+    rc = take_barrier(eng, out, &held, &put_off, e);
     if (held)
-        rc = copy_rest(eng, out, out->forced ? eng->opt.busy_timeout_ms : p->linger_ms,
-            &put_off, &restartable, e);
+        rc = copy_rest(eng, out, mono_now(), &put_off, &restartable, e);
     end_barrier(eng, out);
-    if (rc == ERR_BUSY) { /* a writer is at work, or another program checkpoints */
+    if (rc == ERR_BUSY) { /* writers are at work, or another program checkpoints */
         out->ran = false;
         ckpt_policy_missed(p, mono_now());
         return 0;
     }
     if (put_off) {
-        ckpt_policy_put_off(p, mono_add_ms(mono_now(), PUT_OFF_MS));
+        ckpt_policy_put_off(p, mono_now());
         return 0;
     }
     out->blocked = rc == 0 && out->ran && !restartable &&

@@ -107,7 +107,10 @@ void engine_wal_restarted(struct engine *eng); /* before the mark moves */
 
 /* --- engine_freeze.c */
 
-/* Before and after a checkpoint under the barrier; false: put it off. */
+/*
+ * Before and after frames up to the mark are copied, while nobody can restart the WAL;
+ * false: put it off. complete: all were, and the WAL may be restarted.
+ */
 bool engine_save_frozen(struct engine *eng, bool *saved);
 void engine_end_save(struct engine *eng, bool saved, bool complete);
 

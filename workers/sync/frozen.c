@@ -39,6 +39,8 @@ struct frozen {
     struct spool *spool;
     struct saved *saved; /* by pgno */
     size_t n_saved, cap_saved;
+    struct wal_salt saved_salt; /* what frames before this place change is saved */
+    struct wal_place saved_to;
 };
 
 /* --- making it ------------------------------------------------------------------------
@@ -46,15 +48,16 @@ struct frozen {
 
 static int
 scan_up_to(struct wal_scan *scan, int fd, const struct wal_header *h,
-    const struct wal_place *place, uint32_t *last_frame_no, struct err *e)
+    const struct wal_place *from, const struct wal_place *place, uint32_t *last_frame_no,
+    struct err *e)
 {
     int64_t n = (place->off - WAL_HEADER_SIZE) / wal_frame_size(h->page_size);
-    struct wal_range range = { { WAL_HEADER_SIZE, h->sum }, (uint32_t)n, 0 };
+    struct wal_range range = { *from, (uint32_t)n, 0 };
     struct wal_scan_result res;
     int rc;
 
     *last_frame_no = (uint32_t)n;
-    if (scan == NULL || n == 0)
+    if (scan == NULL || place->off <= from->off)
         return 0;
     rc = wal_scan_run(scan, fd, h, &range, NULL, &res, e);
     if (rc == 0 && res.end.off != place->off)
@@ -84,9 +87,12 @@ int
 frozen_new(const struct frozen_at *at, struct frozen **out, struct err *e)
 {
     struct frozen *f = MEM_NEW(struct frozen);
+    struct wal_place start = { WAL_HEADER_SIZE, at->wal.sum };
     int rc;
 
     f->at = *at;
+    f->saved_salt = at->wal.salt;
+    f->saved_to = at->place;
     f->spool_dir = mem_strdup(at->spool_dir);
     f->lock_pgno = ltx_lock_pgno(at->page_size);
     f->frame = mem_new(WAL_FRAME_HEADER_SIZE + (size_t)at->page_size);
@@ -94,7 +100,8 @@ frozen_new(const struct frozen_at *at, struct frozen **out, struct err *e)
     f->scan = at->all_copied ? NULL : wal_scan_new(f->spool_dir);
     f->spool = spool_new(f->spool_dir);
     must(uv_mutex_init(&f->lock) == 0);
-    rc = scan_up_to(f->scan, at->wal_fd, &at->wal, &at->place, &f->last_frame_no, e);
+    rc = scan_up_to(
+        f->scan, at->wal_fd, &at->wal, &start, &at->place, &f->last_frame_no, e);
     if (rc != 0) {
         frozen_free(f);
         return rc;
@@ -401,22 +408,25 @@ want(struct frozen *f, struct wanted *w, uint32_t pgno)
     w->page[w->n++].frame_no = 0;
 }
 
-/* What frames behind the position change, then what the file loses. */
+/* What frames change that are not dealt with yet, then what the file loses. */
 static int
 collect(struct frozen *f, const struct wal_header *h, const struct wal_place *place,
     uint32_t commit, struct wanted *w, struct err *e)
 {
     struct wal_scan *scan = wal_scan_new(f->spool_dir);
+    struct wal_place from = { WAL_HEADER_SIZE, h->sum };
     uint32_t last_frame_no, pgno, frame_no;
-    uint32_t old_frames = wal_salt_equal(h->salt, f->at.wal.salt) ? f->last_frame_no : 0;
     uint32_t end = commit < f->at.commit ? commit : f->at.commit;
-    int rc = scan_up_to(scan, f->at.wal_fd, h, place, &last_frame_no, e);
+    int rc;
 
-    if (rc == 0 && last_frame_no > old_frames) {
+    if (wal_salt_equal(h->salt, f->saved_salt))
+        from = f->saved_to;
+    rc = scan_up_to(scan, f->at.wal_fd, h, &from, place, &last_frame_no, e);
+    if (rc == 0 && place->off > from.off) {
         rc = wal_pagemap_walk(wal_scan_map(scan), end, last_frame_no, e);
         while (rc == 0 && !w->too_many) {
             rc = wal_pagemap_next(wal_scan_map(scan), &pgno, &frame_no, e);
-            if (rc == 0 && frame_no > old_frames)
+            if (rc == 0)
                 want(f, w, pgno);
         }
         if (rc == ERR_END)
@@ -517,8 +527,11 @@ frozen_before_checkpoint(struct frozen *f, const struct wal_header *h,
     if (rc != 0)
         invalidate(f, e.text);
     mem_free(w.page);
-    if (!f->invalid && !w.too_many)
+    if (!f->invalid && !w.too_many) {
+        f->saved_salt = h->salt;
+        f->saved_to = *place;
         return FROZEN_SAVED; /* locked until the checkpoint is through */
+    }
     uv_mutex_unlock(&f->lock);
     return f->invalid ? FROZEN_OVER : FROZEN_TOO_MUCH;
 }

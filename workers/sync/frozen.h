@@ -10,10 +10,11 @@
  * Why the file is right for all other pages: nobody copies a frame behind the position
  * over them without saving them first. Others may copy only frames up to the mark of our
  * read lock, and whenever that mark rises above the position it does so in a checkpoint
- * of ours, which holds the write lock, has captured everything and has saved every page
- * that a frame behind the position changes, or that the file loses because the database
- * shrank (sqlite.org/wal.html; workers/sync/dbconn.h). Without the read lock that
- * argument is gone: then the view is invalid.
+ * of ours, which has captured everything up to the new mark and has saved every page that
+ * a frame behind the position changes, or that the file loses because the database
+ * shrank (sqlite.org/wal.html; workers/sync/dbconn.h). A database that shrinks and grows
+ * again in between has all pages that it grew by in these frames. Without the read lock
+ * that argument is gone: then the view is invalid.
  *
  * The map ends with the first checkpoint of ours that copied everything: its pages are in
  * the file from then on, and the WAL may be restarted. A restart before that makes the
@@ -83,15 +84,19 @@ enum frozen_save {
 };
 
 /*
- * Loop, under the write lock, everything captured up to `place` of this generation,
- * before a checkpoint. A view that cannot be saved (no space) becomes invalid.
+ * Loop, before a checkpoint that copies no frame behind `place`, up to which everything
+ * of this generation is captured and which nobody can restart meanwhile. What was saved
+ * before is not looked at again. A view that cannot be saved (no space) becomes invalid.
  *
  *   commit  database pages at the place
  */
 enum frozen_save frozen_before_checkpoint(struct frozen *f, const struct wal_header *h,
     const struct wal_place *place, uint32_t commit);
 
-/* complete: every frame is in the database file now. Only after FROZEN_SAVED. */
+/*
+ * complete: every frame is in the database file now, and the WAL may be restarted. Only
+ * after FROZEN_SAVED.
+ */
 void frozen_after_checkpoint(struct frozen *f, bool complete);
 
 /* For tests: fills the batch with the next pages. */

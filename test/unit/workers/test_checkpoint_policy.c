@@ -258,15 +258,30 @@ Test(checkpoint_policy, without_an_interval_only_size_counts)
     cr_assert(ckpt_policy_due(&p, size_of(1000), PS, at(1)));
 }
 
-Test(checkpoint_policy, put_off_it_waits_until_then_and_no_longer)
+Test(checkpoint_policy, put_off_it_pauses_for_longer_each_time)
+{
+    static const int64_t pauses[] = { 100, 200, 400, 800, 1600, 3200, 5000, 5000 };
+    struct ckpt_policy p = fresh();
+    int64_t now = 0;
+
+    ckpt_policy_captured(&p, at(0));
+    for (size_t i = 0; i < sizeof(pauses) / sizeof(pauses[0]); i++) {
+        cr_assert(ckpt_policy_due(&p, size_of(5000), PS, at(now)));
+        ckpt_policy_put_off(&p, at(now));
+        cr_assert_eq(ckpt_policy_wait_ms(&p, size_of(5000), PS, at(now)), pauses[i]);
+        now += pauses[i];
+        cr_assert_not(ckpt_policy_due(&p, size_of(5000), PS, at(now - 1)));
+    }
+    ckpt_policy_done(&p, true, size_of(5000), PS, at(now));
+    cr_assert_not(ckpt_policy_due(&p, size_of(5000), PS, at(now + 1000)));
+    ckpt_policy_put_off(&p, at(now));
+    cr_assert_eq(ckpt_policy_wait_ms(&p, size_of(5000), PS, at(now)), pauses[0]);
+}
+
+Test(checkpoint_policy, far_too_large_is_eight_times_what_calls_for_one)
 {
     struct ckpt_policy p = fresh();
 
-    ckpt_policy_captured(&p, at(0));
-    ckpt_policy_put_off(&p, at(3000));
-    cr_assert_not(ckpt_policy_due(&p, size_of(5000), PS, at(2999)));
-    cr_assert_eq(ckpt_policy_wait_ms(&p, size_of(5000), PS, at(1000)), 2000);
-    cr_assert(ckpt_policy_due(&p, size_of(5000), PS, at(3000)));
-    ckpt_policy_done(&p, true, size_of(5000), PS, at(3000));
-    cr_assert_not(ckpt_policy_due(&p, size_of(5000), PS, at(4000)));
+    cr_assert_not(ckpt_policy_too_large(&p, size_of(7999), PS));
+    cr_assert(ckpt_policy_too_large(&p, size_of(8001), PS));
 }

@@ -1,8 +1,10 @@
 /* What must not get lost between an application, its WAL and the L0 files. */
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <criterion/criterion.h>
 
+#include "common/base/sys.h"
 #include "common/wal/wal_scan.h"
 #include "test/unit/support/tmp.h"
 #include "test/unit/workers/rig.h"
@@ -145,6 +147,47 @@ Test(engine, writers_are_not_kept_out_by_a_checkpoint_that_a_reader_blocks)
     cr_assert_gt(c.held_ns, 0);
     cr_assert_eq(app_sql(r.app[1], "UPDATE t SET b = 'x' WHERE id = 1"), 0);
     cr_assert(rig_sync(&r));
+    cr_assert(rig_equal(&r));
+    cr_assert_eq(r.replay.n_images, 1);
+    rig_stop(&r);
+}
+
+/* The database is synced after frames were copied ahead: more is committed just then. */
+static int
+write_at_sync(int fd)
+{
+    static unsigned seed;
+    struct stat st, db;
+
+    cr_assert(fstat(fd, &st) == 0 && stat(r.db, &db) == 0);
+    if (st.st_ino == db.st_ino)
+        cr_assert_eq(
+            app_sql(r.app[0], "UPDATE t SET b = noise(id + %u, 12000)", ++seed), 0);
+    return sys_posix.fsync(fd);
+}
+
+Test(engine, writers_that_are_too_fast_are_let_be_until_the_wal_is_far_too_large)
+{
+    struct sys_ops busy = sys_posix;
+    struct engine_checkpoint c;
+    struct err e;
+    int n = 0;
+
+    cr_assert_eq(app_sql(r.app[0], "UPDATE t SET b = noise(id, 12000)"), 0);
+    busy.fsync = write_at_sync;
+    sys = &busy;
+    for (c.ran = false; !c.ran; n++) {
+        cr_assert_eq(engine_checkpoint(r.eng, &c, &e), 0, "%s", e.text);
+        cr_assert_eq(c.ran, engine_wal_offset(r.eng) >= 8 * wal_size_of(1024, 1000),
+            "round %d", n);
+        cr_assert_gt(c.held_ns, 0);
+    }
+    sys = &sys_posix;
+    cr_assert_gt(n, 1);
+    cr_assert(c.complete && c.restartable);
+    cr_assert_eq(app_sql(r.app[0], "UPDATE t SET b = 'x' WHERE id = 1"), 0);
+    cr_assert(rig_sync(&r));
+    cr_assert_lt(engine_wal_offset(r.eng), wal_size_of(1024, 100));
     cr_assert(rig_equal(&r));
     cr_assert_eq(r.replay.n_images, 1);
     rig_stop(&r);
