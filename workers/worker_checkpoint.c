@@ -78,7 +78,9 @@ watch_readers(struct worker *w, const struct engine_checkpoint *done)
     w->blocked_said = true;
     log_warn("checkpoint blocked by a long-running reader, wal keeps growing",
         LF_STR("path", w->start->db->path), LF_INT("wal_size", engine_wal_offset(w->eng)),
-        LF_MS("age", mono_since_ms(w->blocked_since)));
+        LF_MS("age", mono_since_ms(w->blocked_since)),
+        LF_STR(
+            "hint", "find the program that keeps a read transaction open, and end it"));
 }
 
 int
@@ -111,9 +113,17 @@ worker_checkpoint_run(struct worker *w)
 {
     struct engine_checkpoint done;
     struct err e;
+    int rc = worker_checkpoint(w, &done, &e);
 
-    if (worker_checkpoint(w, &done, &e) != 0)
+    if (rc == ERR_NO_SPACE) { /* what is committed can still be captured */
+        w->view.disk_full = 1;
+        w->again_at = mono_now(); /* a sync tells whether there is room again */
+        log_error("disk full while copying the wal into the database, wal keeps growing",
+            LF_ERR(&e), LF_STR("path", w->start->db->path),
+            LF_INT("wal_size", engine_wal_offset(w->eng)));
+    } else if (rc != 0) {
         worker_sync_failed(w, &e);
+    }
 }
 
 /* Nothing is copied into a database that has no room: not before a sync went well. */

@@ -65,6 +65,7 @@ def test_a_reader_that_stays_is_reported_once_and_costs_nothing(litestream, ledg
     assert disk.level_names(replica.path) == files and own_writes(ledger) == writes
     assert disk.wal_size(ledger.path) == size and disk.wal_place(ledger.path) == place
     assert f"wal_size={place.end}" in daemon.lines(WARNING)[0]
+    assert "hint=" in daemon.lines(WARNING)[0]
     attempts = len(daemon.lines("complete=false"))
     assert 3 <= attempts < 20  # a second, doubling
     # it writes again; more attempts are made, nothing more is said
@@ -222,3 +223,40 @@ def test_the_application_checkpoints_all_the_time(litestream, ledger, replica, m
     # what the last of them left may be an empty WAL
     ledger.commit()
     finish(litestream, daemon, ledger, replica)
+
+
+def test_the_database_has_no_room_for_what_is_in_its_wal(tiny, litestream, tmp_path, replica):
+    """Commits are captured, attempts to copy them are few, and nothing is lost."""
+    fs = tiny("12m")
+    db, seen = fs.mount + "/app.db", fs.path + "/app.db"
+    first = litestream.writer(db, prefix=fs.inside, fill_bytes=4000, autocheckpoint=0, pause=0.001)
+    first.wait_committed(250)
+    first.process.kill()  # one that ends by itself would copy what is in the WAL
+    make_room = fs.fill(leave=200_000)
+    config = {
+        "path": db,
+        "meta-path": str(tmp_path / "meta"),
+        "monitor-interval": "10ms",
+        "min-checkpoint-page-count": PAGES,
+        "replica": {"path": replica.path, "sync-interval": "10ms"},
+    }
+    c = {"dbs": [config], "logging": {"level": "debug"}}
+    daemon = litestream.replicate(config=c, prefix=fs.inside)
+    daemon.wait_log("disk full while copying", count=3, timeout=40)
+    place = disk.wal_place(seen)
+    assert place.end > 32 + 500 * FRAME
+    lib.wait_until(lambda: disk.has_all(seen, replica.path), 20, "all commits")
+    time.sleep(1)  # attempts are paused for longer than that by now
+    assert len(daemon.lines("disk full while copying")) < 6
+    assert not daemon.lines("complete=true")
+    assert disk.wal_place(seen).salts == place.salts
+    make_room()
+    daemon.wait_log("complete=true", timeout=60)
+    second = litestream.writer(db, prefix=fs.inside, limit=first.committed() + 5)
+    assert second.process.wait() == 0, second.process.output()
+    lib.wait_until(lambda: disk.has_all(seen, replica.path), 20, "the rest")
+    assert disk.wal_place(seen).salts != place.salts
+    daemon.stop()
+    assert lib.Ledger.committed(litestream.restore(replica.url)) == second.committed()
+    disk.assert_chain(replica.path)
+    assert disk.images(replica.path) == FIRST_IMAGE
