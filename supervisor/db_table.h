@@ -40,7 +40,7 @@
 struct db_table; /* opaque */
 struct db_entry; /* opaque: one database; good until the loop goes on */
 
-#define DB_MAX_ASKS 64 /* requests under way to one worker */
+#define DB_MAX_ASKS MSG_MAX_REQUESTS /* requests under way to one worker */
 
 enum db_state {
     DB_DISABLED, /* known, no process: stopped by request, or enabled: false */

@@ -19,7 +19,7 @@
 #include "workers/tail/tail.h"
 #include "workers/worker.h"
 
-#define WORKER_MAX_REQUESTS 16
+#define WORKER_MAX_REQUESTS MSG_MAX_REQUESTS
 #define WORKER_MAX_ASKS 4
 
 /* A SYNC that is not answered yet. */

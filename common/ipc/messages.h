@@ -27,6 +27,9 @@ enum msg_sender { MSG_FROM_SUPERVISOR = 1, MSG_FROM_WORKER = 2 };
 
 #define MSG_TEXT_MAX 512
 
+/* Requests that wait for their answer at a time. */
+#define MSG_MAX_REQUESTS 64
+
 /* Look at the WAL now, whatever the interval says. Answered by DONE when it is through.
  */
 struct msg_sync {
