@@ -216,6 +216,8 @@ start_running(struct worker *w)
 {
     worker_drop_tails(w);
     worker_set_state(w, WS_RUNNING);
+    mem_free(w->wal_path);
+    w->wal_path = mem_strdup(engine_wal_path(w->eng));
     w->tail = new_tail(w, w->wal_path, true);
     w->retry_at = w->again_at = (struct mono){ 0 };
     w->look_from = (struct mono){ 0 };
@@ -410,7 +412,6 @@ worker_init(struct worker *w, const struct worker_start *start, struct err *e)
     must(uv_timer_init(&w->loop, &w->timer) == 0);
     must(uv_idle_init(&w->loop, &w->now) == 0);
     w->db_dir = path_dir(db->path);
-    w->wal_path = mem_printf("%s-wal", db->path);
     w->eng = engine_new(&w->loop, &engine, worker_on_engine_done, w);
     pacer_init(&w->pacer, db->monitor_interval_ns);
     retry_init(&w->retry, db->monitor_interval_ns / 1000000, BACKOFF_MAX_MS);

@@ -366,13 +366,25 @@ open_file(struct dbconn *c, struct err *e)
         return err_set(e, ERR_CORRUPT, "%s is not a regular file", c->path);
     if (st.st_size == 0)
         return err_set(e, ERR_NOT_FOUND, "%s is empty", c->path);
-    c->dev = st.st_dev;
-    c->ino = st.st_ino;
+    c->file = (struct dbconn_file){ st.st_dev, st.st_ino };
     rc = sys_pread(c->fd, magic, sizeof(magic), 0, &got, e);
     if (rc == 0 && (got < sizeof(magic) || memcmp(magic, "SQLite format 3", 16) != 0))
         rc = err_set(
             e, ERR_CORRUPT, "%s is not a SQLite database (or it is encrypted)", c->path);
     return rc;
+}
+
+/* The wal-index has just been mapped. */
+static void
+find_files(struct dbconn *c)
+{
+    const char *file = sqlite3_db_filename(c->reader, "main");
+    struct stat st;
+
+    c->wal = mem_printf("%s-wal", file);
+    c->wal_index = mem_printf("%s-shm", file);
+    if (stat(c->wal_index, &st) == 0)
+        c->wal_index_file = (struct dbconn_file){ st.st_dev, st.st_ino };
 }
 
 int
@@ -392,6 +404,8 @@ dbconn_open(const char *path, int64_t busy_timeout_ms, struct dbconn **out, stru
     if (rc == 0)
         rc = set_up(c, e);
     if (rc == 0)
+        find_files(c);
+    if (rc == 0)
         rc = query_int(c->reader, "PRAGMA page_size", &page_size, e, "read page size");
     if (rc == 0 && page_size <= 0)
         rc = err_set(e, ERR_SQLITE, "read page size: %lld", (long long)page_size);
@@ -404,11 +418,23 @@ dbconn_open(const char *path, int64_t busy_timeout_ms, struct dbconn **out, stru
     return 0;
 }
 
+/*
+ * The last connection to close copies the WAL into the database. Not with a wal-index
+ * that has become stale: the frames may be others by now.
+ */
+static void
+close_without_copying(sqlite3 *db)
+{
+    sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+}
+
 void
 dbconn_close(struct dbconn *c)
 {
     if (c == NULL)
         return;
+    if (c->reader != NULL && !dbconn_same_file(c))
+        close_without_copying(c->reader);
     dbconn_barrier_end(c);
     dbconn_ahead_end(c);
     dbconn_close_writer(c);
@@ -418,6 +444,8 @@ dbconn_close(struct dbconn *c)
         sqlite3_close(c->reader);
     }
     sys_close(&c->fd);
+    mem_free(c->wal);
+    mem_free(c->wal_index);
     mem_free(c->path);
     mem_free(c);
 }
@@ -434,12 +462,37 @@ dbconn_fd(const struct dbconn *c)
     return c->fd;
 }
 
+const char *
+dbconn_wal_path(const struct dbconn *c)
+{
+    return c->wal;
+}
+
+static bool
+is_file(const struct stat *st, const struct dbconn_file *file)
+{
+    return st->st_dev == file->dev && st->st_ino == file->ino;
+}
+
+/*
+ * A wal-index that was removed is still shared by those who have it open. One that was
+ * made anew in its place is not: who commits by that is not seen.
+ */
+static bool
+same_wal_index(const struct dbconn *c)
+{
+    struct stat st;
+
+    return c->wal_index_file.ino == 0 || stat(c->wal_index, &st) != 0 ||
+           is_file(&st, &c->wal_index_file);
+}
+
 bool
 dbconn_same_file(const struct dbconn *c)
 {
     struct stat st;
 
-    return stat(c->path, &st) == 0 && st.st_dev == c->dev && st.st_ino == c->ino;
+    return stat(c->path, &st) == 0 && is_file(&st, &c->file) && same_wal_index(c);
 }
 
 int

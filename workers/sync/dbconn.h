@@ -49,7 +49,11 @@ uint32_t dbconn_page_size(const struct dbconn *c); /* bytes */
 /* The descriptor for page reads; any thread may pread while the dbconn is open. */
 int dbconn_fd(const struct dbconn *c);
 
-/* True while the file at the path is still the one that is open. */
+/* Of the file that a link leads to. */
+const char *dbconn_wal_path(const struct dbconn *c);
+
+/* True while the file at the path is still the one that is open, and its -shm file the
+ * one that is mapped. */
 bool dbconn_same_file(const struct dbconn *c);
 
 /*

@@ -12,11 +12,17 @@
 #include "common/base/mono.h"
 #include "workers/sync/dbconn.h"
 
-struct dbconn {
-    char *path;
-    int fd; /* opened first, closed last */
+/* Which file it is; an inode of 0: not known. */
+struct dbconn_file {
     dev_t dev;
     ino_t ino;
+};
+
+struct dbconn {
+    char *path;            /* as configured; SQLite follows links */
+    char *wal, *wal_index; /* paths of the -wal and -shm file */
+    int fd;                /* opened first, closed last */
+    struct dbconn_file file, wal_index_file;
     sqlite3 *reader; /* holds the read transaction */
     sqlite3 *writer; /* NULL unless something is being written */
     sqlite3 *ahead;  /* NULL, or holds a later read transaction that may take over */

@@ -23,7 +23,6 @@ engine_new(uv_loop_t *loop, const struct engine_options *options, engine_done_cb
     eng->done = done;
     eng->arg = arg;
     eng->lock_fd = eng->wal_fd = -1;
-    eng->wal_path = mem_printf("%s-wal", options->db_path);
     eng->l0_dir = ltx_level_path(options->meta, 0);
     eng->scan = wal_scan_new(eng->l0_dir);
     return eng;
@@ -36,7 +35,6 @@ engine_free(struct engine *eng)
         return;
     must(eng->db == NULL && eng->job == NULL);
     wal_scan_free(eng->scan);
-    mem_free(eng->wal_path);
     mem_free(eng->l0_dir);
     mem_free(eng);
 }
@@ -48,14 +46,15 @@ int
 engine_open_wal(struct engine *eng, struct err *e)
 {
     struct stat st;
-    int rc = sys_open(eng->wal_path, O_RDONLY, 0, &eng->wal_fd, e);
+    const char *path = dbconn_wal_path(eng->db);
+    int rc = sys_open(path, O_RDONLY, 0, &eng->wal_fd, e);
 
     if (rc == ERR_NOT_FOUND)
         return 0;
     if (rc != 0)
         return rc;
     if (fstat(eng->wal_fd, &st) != 0)
-        return err_errno(e, errno, "stat %s", eng->wal_path);
+        return err_errno(e, errno, "stat %s", path);
     eng->wal_dev = st.st_dev;
     eng->wal_ino = st.st_ino;
     return 0;
@@ -69,7 +68,7 @@ engine_same_wal(const struct engine *eng)
 
     if (eng->wal_fd < 0)
         return true;
-    return stat(eng->wal_path, &st) == 0 && st.st_dev == eng->wal_dev &&
+    return stat(dbconn_wal_path(eng->db), &st) == 0 && st.st_dev == eng->wal_dev &&
            st.st_ino == eng->wal_ino;
 }
 
@@ -191,6 +190,12 @@ bool
 engine_is_open(const struct engine *eng)
 {
     return eng->db != NULL;
+}
+
+const char *
+engine_wal_path(const struct engine *eng)
+{
+    return dbconn_wal_path(eng->db);
 }
 
 uint64_t

@@ -75,6 +75,9 @@ int engine_open(struct engine *eng, struct err *e);
 void engine_close(struct engine *eng); /* not while busy */
 bool engine_is_open(const struct engine *eng);
 
+/* While it is open; borrowed. */
+const char *engine_wal_path(const struct engine *eng);
+
 /* TXID of the newest local L0 file, 0: none. Known once open. */
 uint64_t engine_txid(const struct engine *eng);
 

@@ -42,7 +42,7 @@ struct engine {
     engine_done_cb *done;
     void *arg;
 
-    char *wal_path, *l0_dir;
+    char *l0_dir;
     struct sys_owner owner;
     struct dbconn *db; /* NULL: closed */
     int lock_fd, wal_fd;

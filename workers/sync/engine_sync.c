@@ -133,7 +133,7 @@ make_wal(struct engine *eng, struct look *l, struct err *e)
     if (rc == 0 && eng->wal_fd < 0)
         rc = engine_open_wal(eng, e);
     if (rc == 0 && eng->wal_fd < 0)
-        rc = err_set(e, ERR_NOT_FOUND, "%s was not created", eng->wal_path);
+        rc = err_set(e, ERR_NOT_FOUND, "%s was not created", dbconn_wal_path(eng->db));
     if (rc == 0)
         rc = wal_read_header(eng->wal_fd, &l->h, e);
     if (rc == 0 && (!dbconn_wal_index(eng->db, &index) ||
