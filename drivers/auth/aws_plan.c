@@ -110,14 +110,13 @@ static int
 try_replica(struct making *m)
 {
     const char *key = m->in->access_key;
+    const char *in_environment = get(m, "AWS_ACCESS_KEY_ID");
+    bool same = in_environment != NULL && strcmp(in_environment, key) == 0;
     bool secret = m->in->secret != NULL && secret_is_set(m->in->secret);
 
     if (key[0] != '\0' && secret)
         return add_keys(m, "the replica", key, secret_reveal(m->in->secret),
-            get(m, "AWS_ACCESS_KEY_ID") != NULL &&
-                    strcmp(get(m, "AWS_ACCESS_KEY_ID"), key) == 0
-                ? get(m, "AWS_SESSION_TOKEN")
-                : NULL);
+            same ? get(m, "AWS_SESSION_TOKEN") : NULL);
     tried(m, "the replica has no %s",
         key[0] != '\0' ? "`secret-access-key`"
         : secret       ? "`access-key-id`"

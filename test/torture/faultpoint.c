@@ -507,3 +507,15 @@ ON_NAME_AT(fstatat, K_STAT, (int dir, const char *file, struct stat *st, int fla
     (dir, file, st, flags))
 ON_NAME_AT(fstatat64, K_STAT, (int dir, const char *file, struct stat64 *st, int flags),
     (dir, file, st, flags))
+
+/* Also of a descriptor, with an empty name. */
+int
+statx(int dir, const char *file, int flags, unsigned mask, struct statx *st)
+{
+    char path[MAX_PATH];
+
+    NEXT(statx);
+    if (file[0] == '\0' ? fails_fd(K_STAT, dir) : fails(K_STAT, resolve(dir, file, path)))
+        return -1;
+    return next(dir, file, flags, mask, st);
+}

@@ -1,9 +1,11 @@
 #include "workers/sync/db_id.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -50,13 +52,41 @@ db_id_may_be(const struct db_id *a, const struct db_id *b)
            (a->born_s == b->born_s && a->born_ns == b->born_ns);
 }
 
+static bool
+take(const char **at, const char *word, uint64_t *number)
+{
+    size_t n = strlen(word);
+    char *end;
+
+    if (strncmp(*at, word, n) != 0 || !isdigit((unsigned char)(*at)[n]))
+        return false;
+    errno = 0;
+    *number = strtoull(*at + n, &end, 10);
+    *at = end;
+    return errno == 0;
+}
+
+static bool
+parse(const char *text, struct db_id *id)
+{
+    uint64_t s, ns;
+
+    if (!take(&text, "inode ", &id->inode) || !take(&text, " born ", &s) ||
+        !take(&text, ".", &ns) || strcmp(text, "\n") != 0 || s > INT64_MAX ||
+        ns > UINT32_MAX)
+        return false;
+    id->born_s = (int64_t)s;
+    id->born_ns = (uint32_t)ns;
+    return true;
+}
+
 int
 db_id_load(const char *meta, struct db_id *id, struct err *e)
 {
     char *path = path_join(meta, NAME);
     char text[TEXT_MAX] = "";
     struct db_id got = { 0 };
-    size_t n = 0;
+    size_t n;
     int fd = -1;
     int rc = sys_open(path, O_RDONLY, 0, &fd, e);
 
@@ -67,9 +97,7 @@ db_id_load(const char *meta, struct db_id *id, struct err *e)
     mem_free(path);
     if (rc != 0)
         return rc == ERR_NOT_FOUND ? 0 : rc;
-    if (n > 0 && text[n - 1] == '\n' &&
-        sscanf(text, "inode %" SCNu64 " born %" SCNd64 ".%" SCNu32, &got.inode,
-            &got.born_s, &got.born_ns) == 3)
+    if (parse(text, &got))
         *id = got;
     return 0;
 }

@@ -109,7 +109,8 @@ engine_note_db(struct engine *eng)
         return;
     eng->captured_id = eng->db_id;
     if (db_id_store(eng->opt.meta, &eng->owner, &eng->db_id, &e) != 0)
-        log_debug("identity of the database was not noted", LF_ERR(&e));
+        log_warn("identity of the database was not noted",
+            LF_STR("path", eng->opt.db_path), LF_ERR(&e));
 }
 
 void
