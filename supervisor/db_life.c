@@ -11,6 +11,7 @@
 
 #include "common/base/container.h"
 #include "common/base/log.h"
+#include "common/base/log_file.h"
 #include "common/base/mem.h"
 #include "common/base/must.h"
 #include "supervisor/db_table_impl.h"
@@ -420,6 +421,21 @@ db_table_set_log_level(struct db_table *t, enum log_level level)
     struct msg m = { .head.id = MSG_LOG_LEVEL, .u.log_level.level = (uint32_t)level };
 
     log_set_level(level);
+    for (struct db_entry *d = t->first; d != NULL; d = d->next)
+        if (d->link != NULL)
+            link_send(d->link, &m);
+}
+
+void
+db_table_reopen_log(struct db_table *t)
+{
+    struct msg m = { .head.id = MSG_LOG_REOPEN };
+    struct err e;
+
+    if (log_file_fd() < 0)
+        return;
+    if (log_file_reopen(&e) != 0)
+        log_error("log file could not be opened again", LF_ERR(&e));
     for (struct db_entry *d = t->first; d != NULL; d = d->next)
         if (d->link != NULL)
             link_send(d->link, &m);

@@ -212,6 +212,9 @@ int db_table_ask(struct db_table *t, const char *path, const struct msg *request
 /* To all workers, and those that are started later. */
 void db_table_set_log_level(struct db_table *t, enum log_level level);
 
+/* Opens the log file again, here and in all workers. */
+void db_table_reopen_log(struct db_table *t);
+
 /* --- the end --------------------------------------------------------------------------
  */
 

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/base/log_file.h"
 #include "common/base/proc.h"
 #include "common/base/secret.h"
 #include "common/base/sys.h"
@@ -30,12 +31,20 @@ close_between(unsigned first, unsigned last)
         close((int)fd);
 }
 
-/* Everything but 0..2 and the channel. */
+/* Everything but 0..2, the log file and the channel (-1: there is none). */
 static void
 close_others(int channel)
 {
-    close_between(3, (unsigned)channel - 1);
-    close_between((unsigned)channel + 1, ~0u);
+    int kept = log_file_fd();
+    int low = channel < kept ? channel : kept, high = channel < kept ? kept : channel;
+
+    if (low >= 3) {
+        close_between(3, (unsigned)low - 1);
+        close_between((unsigned)low + 1, (unsigned)high - 1);
+    } else if (high >= 3) {
+        close_between(3, (unsigned)high - 1);
+    }
+    close_between(high >= 3 ? (unsigned)high + 1 : 3, ~0u);
 }
 
 static void
@@ -79,7 +88,7 @@ _Noreturn static void
 task_child(const struct cfg_db *db, spawn_task_cb *run, struct buf *secrets)
 {
     proc_set_role(PROC_COMMAND);
-    close_between(3, ~0u);
+    close_others(-1);
     own_signals();
     take_secrets(db, secrets);
     proc_exit(run(db));

@@ -53,6 +53,7 @@ close_all(struct supervisor *sup)
     uv_close((uv_handle_t *)&sup->sigint, NULL);
     uv_close((uv_handle_t *)&sup->sigterm, NULL);
     uv_close((uv_handle_t *)&sup->sighup, NULL);
+    uv_close((uv_handle_t *)&sup->sigusr2, NULL);
     uv_close((uv_handle_t *)&sup->sigchld, NULL);
     uv_close((uv_handle_t *)&sup->kill_timer, NULL);
     uv_close((uv_handle_t *)&sup->late_timer, NULL);
@@ -121,7 +122,15 @@ on_sighup(uv_signal_t *h, int signum)
     struct err e;
 
     (void)signum;
+    db_table_reopen_log(((struct supervisor *)h->data)->table);
     supervisor_reload(h->data, &report, &e); /* it has said what it did */
+}
+
+static void
+on_sigusr2(uv_signal_t *h, int signum)
+{
+    (void)signum;
+    db_table_reopen_log(((struct supervisor *)h->data)->table);
 }
 
 /* From the table: what it says may call it again only from the loop. */
@@ -222,6 +231,7 @@ supervisor_run(const struct supervisor_options *options, struct err *e)
     start_signal(sup, &sup->sigint, SIGINT, on_signal);
     start_signal(sup, &sup->sigterm, SIGTERM, on_signal);
     start_signal(sup, &sup->sighup, SIGHUP, on_sighup);
+    start_signal(sup, &sup->sigusr2, SIGUSR2, on_sigusr2);
     start_signal(sup, &sup->sigchld, SIGCHLD, on_sigchld);
     uv_timer_init(&sup->loop, &sup->kill_timer);
     uv_timer_init(&sup->loop, &sup->late_timer);

@@ -31,7 +31,7 @@ struct supervisor {
     struct late_add *late;
     char *ignored; /* of the last reload */
     uv_loop_t loop;
-    uv_signal_t sigint, sigterm, sighup, sigchld;
+    uv_signal_t sigint, sigterm, sighup, sigusr2, sigchld;
     uv_timer_t kill_timer, late_timer;
     int signals; /* SIGINT and SIGTERM so far */
     bool stopping, closing;

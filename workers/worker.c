@@ -6,6 +6,7 @@
 
 #include "common/base/container.h"
 #include "common/base/log.h"
+#include "common/base/log_file.h"
 #include "common/base/mem.h"
 #include "common/base/must.h"
 #include "common/base/path.h"
@@ -339,6 +340,15 @@ worker_kick(struct worker *w)
  */
 
 static void
+reopen_log(void)
+{
+    struct err e;
+
+    if (log_file_reopen(&e) != 0)
+        log_error("log file could not be opened again", LF_ERR(&e));
+}
+
+static void
 on_message(void *arg, const struct msg *m)
 {
     struct worker *w = arg;
@@ -356,6 +366,9 @@ on_message(void *arg, const struct msg *m)
         break;
     case MSG_LOG_LEVEL:
         log_set_level((enum log_level)m->u.log_level.level);
+        break;
+    case MSG_LOG_REOPEN:
+        reopen_log();
         break;
     case MSG_WAL_EVENT:
         if (w->tail != NULL)

@@ -50,6 +50,11 @@ struct msg_log_level {
     uint32_t reserved;
 };
 
+/* The log file was rotated: open it by its name again. */
+struct msg_log_reopen {
+    uint64_t reserved;
+};
+
 /* The watch that the supervisor holds for this worker saw something, or was just set. */
 struct msg_wal_event {
     uint32_t armed;  /* 1: the watch is set from now on; 0: it fired and is gone */

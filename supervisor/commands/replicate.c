@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/base/log.h"
+#include "common/base/log_file.h"
 #include "config/features.h"
 #include "supervisor/commands/command.h"
 #include "supervisor/restore_first.h"
@@ -33,8 +34,9 @@ static const uint64_t built_features =
     CFG_FEATURE(CFG_F_DIRECTORY) | CFG_FEATURE(CFG_F_SOCKET) |
     CFG_FEATURE(CFG_F_METRICS) | CFG_FEATURE(CFG_F_MCP) | CFG_FEATURE(CFG_F_VALIDATION) |
     CFG_FEATURE(CFG_F_RETENTION) | CFG_FEATURE(CFG_F_RESTORE_ON_START) |
-    CFG_FEATURE(CFG_F_AUTO_RECOVER) | CFG_DRIVER(CFG_REPLICA_FILE) |
-    CFG_DRIVER(CFG_REPLICA_SFTP) | CFG_FEATURE(CFG_F_TRUNCATE);
+    CFG_FEATURE(CFG_F_AUTO_RECOVER) | CFG_FEATURE(CFG_F_LOG_FILE) |
+    CFG_DRIVER(CFG_REPLICA_FILE) | CFG_DRIVER(CFG_REPLICA_SFTP) |
+    CFG_FEATURE(CFG_F_TRUNCATE);
 
 static int
 not_built(const char *flag, struct err *e)
@@ -147,9 +149,12 @@ run(struct replicate_args *a, struct err *e)
     int rc = dbconn_check_library(e);
 
     signal(SIGHUP, SIG_IGN); /* a reload, which there is once all is started */
+    signal(SIGUSR2, SIG_IGN);
 
     if (rc == 0)
         rc = load(a, &c, e);
+    if (rc == 0 && c->logging.path != NULL && c->logging.path[0] != '\0')
+        rc = log_file_use(c->logging.path, e);
     if (rc == 0) {
         log_info("litestream", LF_STR("version", LITESTREAM_VERSION),
             LF_STR("level", c->logging.level));
