@@ -369,6 +369,7 @@ supervisor_reload(struct supervisor *s, struct reload_report *out, struct err *e
     arena_deinit(&scratch);
     out->ignored = s->ignored;
     db_table_set_log_level(s->table, config_log_level(c));
+    heartbeat_reloaded(s->heartbeat);
     tell(s, out);
     return 0;
 }

@@ -94,18 +94,34 @@ task_child(const struct cfg_db *db, spawn_task_cb *run, struct buf *secrets)
     proc_exit(run(db));
 }
 
+_Noreturn static void
+helper_child(spawn_helper_cb *run, const void *arg)
+{
+    proc_set_role(PROC_COMMAND);
+    close_between(3, ~0u);
+    own_signals();
+    secret_forked();
+    proc_exit(run(arg));
+}
+
 /* What both sides share; signals stay blocked until the child has its own handlers. */
 static pid_t
-fork_for(const struct cfg_db *db, struct buf *secrets, sigset_t *before)
+fork_quietly(sigset_t *before)
 {
     sigset_t all;
 
-    config_pack_secrets(db, secrets);
     fflush(stdout);
     fflush(stderr);
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, before);
     return fork();
+}
+
+static pid_t
+fork_for(const struct cfg_db *db, struct buf *secrets, sigset_t *before)
+{
+    config_pack_secrets(db, secrets);
+    return fork_quietly(before);
 }
 
 static void
@@ -160,6 +176,25 @@ spawn_task(const struct cfg_db *db, spawn_task_cb *run, pid_t *pid, struct err *
     parent_again(&secrets, &before);
     if (child < 0)
         return err_errno(e, errno, "fork");
+    *pid = child;
+    return 0;
+}
+
+int
+spawn_helper(spawn_helper_cb *run, const void *arg, pid_t *pid, struct err *e)
+{
+    sigset_t before;
+    pid_t child;
+    int saved;
+
+    proc_must_be(PROC_SUPERVISOR);
+    child = fork_quietly(&before);
+    if (child == 0)
+        helper_child(run, arg);
+    saved = errno;
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    if (child < 0)
+        return err_errno(e, saved, "fork");
     *pid = child;
     return 0;
 }

@@ -28,4 +28,11 @@ int spawn_worker(const struct spawn *s, pid_t *pid, int *channel, struct err *e)
 typedef int spawn_task_cb(const struct cfg_db *db);
 int spawn_task(const struct cfg_db *db, spawn_task_cb *run, pid_t *pid, struct err *e);
 
+/*
+ * The same for a short piece of work that is about no database: it has no secrets. `arg`
+ * is read in the child's copy of our memory.
+ */
+typedef int spawn_helper_cb(const void *arg);
+int spawn_helper(spawn_helper_cb *run, const void *arg, pid_t *pid, struct err *e);
+
 #endif

@@ -60,6 +60,8 @@ close_all(struct supervisor *sup)
     dirs_close(sup->dirs, NULL, NULL);
     reload_drop_late(sup);
     control_end(sup->control, LAST_ANSWERS_MS);
+    heartbeat_close(sup->heartbeat);
+    sup->heartbeat = NULL;
     db_table_free(sup->table, NULL, NULL);
 }
 
@@ -96,6 +98,8 @@ on_signal(uv_signal_t *h, int signum)
     dirs_close(sup->dirs, NULL, NULL);
     sup->dirs = NULL;
     control_stop(sup->control, ANSWERS_MS);
+    heartbeat_close(sup->heartbeat);
+    sup->heartbeat = NULL;
     if (sup->signals == 1) {
         log_info("signal received, litestream shutting down",
             LF_STR("signal", signum == SIGINT ? "interrupt" : "terminated"));
@@ -113,6 +117,7 @@ on_sigchld(uv_signal_t *h, int signum)
 
     (void)signum;
     db_table_on_sigchld(sup->table);
+    heartbeat_on_sigchld(sup->heartbeat);
 }
 
 static void
@@ -240,6 +245,8 @@ supervisor_run(const struct supervisor_options *options, struct err *e)
         start_control(sup);
     else
         close_all(sup);
+    if (rc == 0 && !options->once)
+        sup->heartbeat = heartbeat_start(&sup->loop, sup);
     uv_run(&sup->loop, UV_RUN_DEFAULT);
     must(uv_loop_close(&sup->loop) == 0);
     if (rc == 0)

@@ -12,6 +12,7 @@
 #include "supervisor/control/control.h"
 #include "supervisor/db_table.h"
 #include "supervisor/dirs.h"
+#include "supervisor/heartbeat.h"
 #include "supervisor/supervisor.h"
 
 /* A database that waits until another one has left its place. */
@@ -28,6 +29,7 @@ struct supervisor {
     struct db_table *table;
     struct dirs *dirs;
     struct control *control;
+    struct heartbeat *heartbeat; /* NULL: once, at the end */
     struct late_add *late;
     char *ignored; /* of the last reload */
     uv_loop_t loop;

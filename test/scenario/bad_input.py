@@ -529,7 +529,7 @@ SECRET_CONFIGS = [
     one("{type: sftp, host: h, user: u, password: @SECRET@, password-file: /f}"),
     one("{type: nats, bucket: b, jwt: @SECRET@, seed: @SECRET@, nkey: @SECRET@, client-key: k}"),
     top("heartbeat-url: http:/hb.example/@SECRET@"),
-    top("heartbeat-url: https://hb.example/@SECRET@"),
+    top("heartbeat-url: https://hb.example/@SECRET@\nheartbeat-interval: 1s"),
     top("mcp-addr: ':1'\nmcp-auth-token: @SECRET@\nsnapshot: 7"),
     top("mcp-auth-token: [@SECRET@]"),
     top("secret-access-key: @SECRET@\nsnapshot: {interval: x}"),

@@ -40,7 +40,7 @@ struct board {
 };
 
 static struct board *board;
-static struct config config = { .addr = "", .mcp_addr = "" };
+static struct config config = { .addr = "", .mcp_addr = "", .heartbeat_url = "" };
 static struct cfg_db dbs[N_MAX];
 
 /* --- a worker -------------------------------------------------------------------------
@@ -393,8 +393,11 @@ static void
 add(const char *path)
 {
     cr_assert_lt(config.n_dbs, N_MAX);
-    dbs[config.n_dbs++] =
-        (struct cfg_db){ .path = path, .dir_path = "", .meta_path = "", .enabled = true };
+    dbs[config.n_dbs++] = (struct cfg_db){ .path = path,
+        .dir_path = "",
+        .meta_path = "",
+        .heartbeat_url = "",
+        .enabled = true };
 }
 
 static void
