@@ -16,6 +16,7 @@
 
 const struct command commands[] = {
     { "databases", "list the databases of the configuration", cmd_databases },
+    { "doctor", "examine the machine, the databases and their replicas", cmd_doctor },
     { "info", "tell version, process and age of a running daemon", cmd_info },
     { "list", "list the databases of a running daemon", cmd_list },
     { "ltx", "list the LTX files of a replica", cmd_ltx },

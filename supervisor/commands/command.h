@@ -25,6 +25,7 @@ extern const struct command commands[];
 extern const size_t n_commands;
 
 int cmd_databases(int argc, char **argv, struct err *e);
+int cmd_doctor(int argc, char **argv, struct err *e);
 int cmd_ltx(int argc, char **argv, struct err *e);
 int cmd_replicate(int argc, char **argv, struct err *e);
 int cmd_reset(int argc, char **argv, struct err *e);
@@ -81,6 +82,9 @@ int command_load_config(const struct config_flags *flags, bool keep_stdout,
 
 /* Logs what was noticed while a configuration was made. */
 void command_log_notices(const struct config *c);
+
+/* All that the daemon asks of a configuration before it starts, but for the secrets. */
+int command_check_daemon(const struct config *c, struct err *e);
 
 /* Logging as it is without a configuration file. */
 void command_plain_logging(bool to_stderr);

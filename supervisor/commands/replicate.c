@@ -91,9 +91,8 @@ check_arguments(struct replicate_args *a, int argc, char **argv, int used, struc
     return 0;
 }
 
-/* What must hold for the daemon, and the secrets that it needs. */
-static int
-complete(const struct replicate_args *a, struct config *c, struct err *e)
+int
+command_check_daemon(const struct config *c, struct err *e)
 {
     int rc = config_check_replicas(c, e);
 
@@ -101,6 +100,15 @@ complete(const struct replicate_args *a, struct config *c, struct err *e)
         rc = config_check_daemon(c, e);
     if (rc == 0)
         rc = cfg_require_features(c, built_features, e);
+    return rc;
+}
+
+/* What must hold for the daemon, and the secrets that it needs. */
+static int
+complete(const struct replicate_args *a, struct config *c, struct err *e)
+{
+    int rc = command_check_daemon(c, e);
+
     if (rc == 0)
         rc = config_read_secrets(c, e);
     for (size_t i = 0; rc == 0 && a->restore_first && i < c->n_dbs; i++)
