@@ -469,7 +469,8 @@ file_store_del_all(const struct file_store *s, struct err *e)
             rmdir(dir); /* stays when something foreign is in it */
         mem_free(dir);
     }
-    if (rc == 0 && rmdir(ltx) == 0)
+    /* Without ltx a write has failed in between, and may have made the folder. */
+    if (rc == 0 && (rmdir(ltx) == 0 || errno == ENOENT))
         rmdir(s->root);
     mem_free(ltx);
     return rc;

@@ -394,8 +394,13 @@ sftp_store_del_all(struct sftp_store *st, struct sftp_session *s, struct err *e)
             sftp_rmdir(s, folder, &ignored); /* stays when something foreign is in it */
         mem_free(folder);
     }
-    if (rc == 0 && sftp_rmdir(s, ltx, &ignored) == 0 && st->root[0] != '\0')
-        sftp_rmdir(s, st->root, &ignored);
+    if (rc == 0) {
+        int gone = sftp_rmdir(s, ltx, &ignored);
+
+        /* Without ltx a write has failed in between, and may have made the folder. */
+        if ((gone == 0 || gone == ERR_NOT_FOUND) && st->root[0] != '\0')
+            sftp_rmdir(s, st->root, &ignored);
+    }
     mem_free(ltx);
     return rc;
 }
