@@ -224,8 +224,6 @@ on_tried(void *arg, bool ended)
 
     judge_replica(u);
     if (ended) {
-        doctor_trial_free(u->trial);
-        u->trial = NULL;
         mem_free(u->replica);
         u->replica = NULL;
     }
@@ -285,9 +283,10 @@ on_signal(uv_signal_t *h, int number)
     struct run *r = h->data;
 
     (void)number;
-    if (r->stopping)
-        return;
     r->stopping = true;
+    /* A second one ends the process at once. */
+    uv_signal_stop(&r->interrupt);
+    uv_signal_stop(&r->terminate);
     for (size_t i = 0; i < r->n_units; i++) {
         struct unit *u = r->units[i];
 
@@ -447,6 +446,11 @@ say_unit(struct run *r, const struct unit *u)
 static void
 run_end(struct run *r, struct config **c)
 {
+    for (size_t i = 0; i < r->n_units; i++)
+        if (r->units[i]->state == UNIT_ENDED) {
+            doctor_trial_free(r->units[i]->trial);
+            r->units[i]->trial = NULL;
+        }
     if (r->n_hang > 0) {
         left_behind = r;
         *c = NULL;

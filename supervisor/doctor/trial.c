@@ -1,5 +1,6 @@
 #include "supervisor/doctor/trial.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -289,13 +290,17 @@ result_of(struct doctor_trial *t)
 /* --- the end --------------------------------------------------------------------------
  */
 
-/* Empty folders above the probe that a file replica had not. */
+/*
+ * Empty folders above the probe that a file replica had not. Another trial may have one
+ * in use still, or have removed some.
+ */
 static void
 remove_made(struct doctor_trial *t)
 {
     char *at = path_clean(t->cfg->path), *up;
 
-    while (t->existing != NULL && strcmp(at, t->existing) != 0 && rmdir(at) == 0) {
+    while (t->existing != NULL && strlen(at) > strlen(t->existing) &&
+           (rmdir(at) == 0 || errno == ENOENT)) {
         up = path_dir(at);
         mem_free(at);
         at = up;
@@ -487,6 +492,7 @@ doctor_trial_free(struct doctor_trial *t)
 {
     if (t == NULL)
         return;
+    remove_made(t);
     buf_deinit(&t->first.bytes);
     buf_deinit(&t->second.bytes);
     mem_free(t->existing);

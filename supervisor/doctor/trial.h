@@ -32,7 +32,7 @@ struct doctor_trial_options {
 };
 
 /*
- * cfg is borrowed until the trial has ended, *out until `done`, out->probe lives as long
+ * cfg is borrowed until doctor_trial_free, *out until `done`, out->probe lives as long
  * as the trial: until doctor_trial_free.
  */
 struct doctor_trial *doctor_trial_start(uv_loop_t *loop, const struct cfg_replica *cfg,
@@ -41,7 +41,10 @@ struct doctor_trial *doctor_trial_start(uv_loop_t *loop, const struct cfg_replic
 /* Goes on with removing what was written. `done` still comes. */
 void doctor_trial_stop(struct doctor_trial *t);
 
-/* After `done` with `ended`. NULL is fine. */
+/*
+ * After `done` with `ended`, and after that of all trials that ran at the same time: they
+ * may have had folders in common. NULL is fine.
+ */
 void doctor_trial_free(struct doctor_trial *t);
 
 #endif
