@@ -63,22 +63,19 @@ lower_to(int64_t *limit, int64_t n)
         *limit = n;
 }
 
-/* Of a process; the hard ones, up to which the daemon raises its own. */
-static int64_t
-hard_limit(int resource, int64_t pid)
-{
-    struct rlimit limit;
-
+/* Of a process, where that can be asked; else our own. */
 #ifdef __linux__
-    if (prlimit((pid_t)pid, resource, NULL, &limit) != 0 &&
-        getrlimit(resource, &limit) != 0) /* that of somebody else: ours is a guess */
-        return -1;
+#define GET_LIMIT(pid, resource, limit)                                                  \
+    (prlimit((pid_t)(pid), resource, NULL, limit) == 0 || getrlimit(resource, limit) == 0)
 #else
-    (void)pid;
-    if (getrlimit(resource, &limit) != 0)
-        return -1;
+#define GET_LIMIT(pid, resource, limit) ((void)(pid), getrlimit(resource, limit) == 0)
 #endif
-    return limit.rlim_max == RLIM_INFINITY ? -1 : (int64_t)limit.rlim_max;
+
+/* Up to the hard limit the daemon raises its own. */
+static int64_t
+hard_limit(bool known, const struct rlimit *limit)
+{
+    return !known || limit->rlim_max == RLIM_INFINITY ? -1 : (int64_t)limit->rlim_max;
 }
 
 /* The cgroup that a process is in, and those above it, may limit their tasks. */
@@ -115,13 +112,14 @@ static void
 look_limits(struct doctor_host *h)
 {
     int64_t pid = h->socket == DOCTOR_SOCKET_LIVE ? h->daemon_pid : 0;
+    struct rlimit limit;
 
-    h->nofile = hard_limit(RLIMIT_NOFILE, pid);
+    h->nofile = hard_limit(GET_LIMIT(pid, RLIMIT_NOFILE, &limit), &limit);
     h->n_procs = cgroup_limit(pid);
     lower_to(&h->n_procs, number_in("/proc/sys/kernel/pid_max"));
     lower_to(&h->n_procs, number_in("/proc/sys/kernel/threads-max"));
     if (geteuid() != 0) /* root is not held to it */
-        lower_to(&h->n_procs, hard_limit(RLIMIT_NPROC, pid));
+        lower_to(&h->n_procs, hard_limit(GET_LIMIT(pid, RLIMIT_NPROC, &limit), &limit));
     h->inotify_instances = number_in("/proc/sys/fs/inotify/max_user_instances");
     h->inotify_watches = number_in("/proc/sys/fs/inotify/max_user_watches");
 }
@@ -201,12 +199,10 @@ cannot_write_in(const char *folder)
     struct stat st;
     int failed = 0;
 
-    if (stat(at, &st) != 0)
+    if (stat(at, &st) != 0 || faccessat(AT_FDCWD, at, W_OK | X_OK, AT_EACCESS) != 0)
         failed = errno;
     else if (!S_ISDIR(st.st_mode))
         failed = ENOTDIR;
-    else if (faccessat(AT_FDCWD, at, W_OK | X_OK, AT_EACCESS) != 0)
-        failed = errno;
     mem_free(at);
     return failed;
 }
@@ -374,13 +370,14 @@ look_users(const char *path, struct doctor_db *d)
 void
 doctor_look_db(const char *path, const char *meta_path, struct doctor_db *out)
 {
-    char *folder = path_dir(path);
+    /* The WAL lies beside the file that a link leads to. */
+    char *real = realpath(path, NULL), *folder = path_dir(real != NULL ? real : path);
 
     *out = (struct doctor_db){ 0 };
     look_file(path, out);
-    if (out->open_errno == 0) {
-        look_wal(path, out);
-        look_users(path, out);
+    if (out->open_errno == 0 && real != NULL) {
+        look_wal(real, out);
+        look_users(real, out);
     }
     look_mark(meta_path, out);
     look_lock(meta_path, out);
@@ -389,4 +386,5 @@ doctor_look_db(const char *path, const char *meta_path, struct doctor_db *out)
     doctor_look_space(path, &out->space);
     doctor_look_space(meta_path, &out->meta_space);
     mem_free(folder);
+    free(real);
 }

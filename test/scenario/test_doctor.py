@@ -353,6 +353,18 @@ def test_wal_restarted_while_nobody_replicates(litestream, doctor, ledger, repli
     con.close()
 
 
+def test_behind_a_symbolic_link(doctor, ledger, tmp_path):
+    link = str(tmp_path / "folder" / "link.db")
+    os.mkdir(tmp_path / "folder")
+    os.symlink(ledger.path, link)
+    con = lib.connect(ledger.path)  # keeps the WAL
+    ledger.commit(1)
+    found = doctor.ask({"dbs": [db(link, tmp_path / "r")]})
+    assert found[link, "database"]["status"] == "ok"
+    assert found[link, "wal size"]["message"] not in ("", "0 B")
+    con.close()
+
+
 def test_wrong_usage(litestream, ledger, tmp_path):
     config = litestream.config({"dbs": [db(ledger.path, tmp_path / "r")]})
     for flags in (["-timeout", "0s"], ["-timeout", "3"], ["word"], ["-nonsense"]):
