@@ -38,7 +38,8 @@ struct doctor_host {
     int sqlite_version;  /* 3054001 */
     const char *problem; /* of the configuration as a whole; NULL: none */
     size_t n_dbs, n_dirs;
-    /* Limits of the daemon if one answers, else of this process; < 0: none, or unknown */
+    /* Limits; < 0: none, or unknown. */
+    bool of_daemon;                             /* else those of this process */
     int64_t nofile;                             /* descriptors of a process */
     int64_t n_procs;                            /* processes, the lowest limit there is */
     int64_t inotify_instances, inotify_watches; /* of a user */

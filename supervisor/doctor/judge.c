@@ -114,7 +114,7 @@ judge_inotify(const struct doctor_host *h, struct doctor_finding *f)
 static const char *
 whose(const struct doctor_host *h)
 {
-    return h->socket == DOCTOR_SOCKET_LIVE ? "the daemon" : "a process started from here";
+    return h->of_daemon ? "the daemon" : "a process started from here";
 }
 
 static bool

@@ -63,12 +63,11 @@ lower_to(int64_t *limit, int64_t n)
         *limit = n;
 }
 
-/* Of a process, where that can be asked; else our own. */
 #ifdef __linux__
 #define GET_LIMIT(pid, resource, limit)                                                  \
-    (prlimit((pid_t)(pid), resource, NULL, limit) == 0 || getrlimit(resource, limit) == 0)
+    (prlimit((pid_t)(pid), resource, NULL, limit) == 0)
 #else
-#define GET_LIMIT(pid, resource, limit) ((void)(pid), getrlimit(resource, limit) == 0)
+#define GET_LIMIT(pid, resource, limit) ((pid) == 0 && getrlimit(resource, limit) == 0)
 #endif
 
 /* Up to the hard limit the daemon raises its own. */
@@ -114,6 +113,9 @@ look_limits(struct doctor_host *h)
     int64_t pid = h->socket == DOCTOR_SOCKET_LIVE ? h->daemon_pid : 0;
     struct rlimit limit;
 
+    if (pid != 0 && !GET_LIMIT(pid, RLIMIT_NOFILE, &limit))
+        pid = 0; /* it is somebody else's: ours are a guess */
+    h->of_daemon = pid != 0;
     h->nofile = hard_limit(GET_LIMIT(pid, RLIMIT_NOFILE, &limit), &limit);
     h->n_procs = cgroup_limit(pid);
     lower_to(&h->n_procs, number_in("/proc/sys/kernel/pid_max"));

@@ -317,6 +317,23 @@ def test_beside_a_daemon_nothing_changes(litestream, doctor, ledger, replica, tm
     litestream.assert_restores(replica.url, ledger.path)
 
 
+def test_beside_a_daemon_at_work_no_commit_is_lost(litestream, doctor, replica, tmp_path):
+    path = str(tmp_path / "app.db")
+    config = {"dbs": [{**db(path, replica.path), "monitor-interval": "20ms"}]}
+    writer = litestream.writer(path)
+    daemon = litestream.replicate(config=config)
+    writer.wait_committed(10)
+    for _ in range(5):
+        found = doctor.ask(config)
+        assert found[f"{path}: file", "deleting"]["status"] == "ok"
+        writer.wait_committed(writer.committed() + 10)
+    writer.stop()
+    litestream.wait_caught_up(path, replica.path)
+    assert daemon.lines("level=(WARN|ERROR)") == []
+    daemon.stop()
+    litestream.assert_restores(replica.url, path)
+
+
 def test_another_litestream_without_our_lock_is_seen(litestream, doctor, ledger, replica, tmp_path):
     ledger.commit(1)
     config = {"dbs": [{**db(ledger.path, replica.path), "meta-path": str(tmp_path / "m1")}]}

@@ -133,7 +133,7 @@ Test(doctor, descriptors_are_one_per_database_and_some)
     ask_host("descriptors", &h);
     EXPECT(DOCTOR_OK, "without limit");
     h.nofile = 64;
-    h.socket = DOCTOR_SOCKET_LIVE;
+    h.of_daemon = true;
     ask_host("descriptors", &h);
     EXPECT(DOCTOR_FAIL, "the daemon");
 }
