@@ -68,3 +68,9 @@ stop() {
     kill -KILL "$1" 2>/dev/null || :
     wait "$1" 2>/dev/null || :
 }
+
+# certificate CERT KEY: a self-signed one for 127.0.0.1, localhost and all below localhost.
+certificate() {
+    openssl req -x509 -newkey rsa:2048 -nodes -keyout "$2" -out "$1" -days 2 -subj /CN=localhost \
+        -addext 'subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:*.localhost' 2>/dev/null
+}
