@@ -76,12 +76,16 @@ add_pair(struct http_op *op, const struct uri_pair *p)
     mem_free(line);
 }
 
+/* Also one that would be sent twice since the first answer is most likely a challenge. */
 static bool
 is_large(const struct http_request *req)
 {
+    int64_t from =
+        req->user != NULL && !req->basic ? (int64_t)SMALL_BODY + 1 : EXPECT_FROM;
+
     if (req->fill != NULL)
-        return req->fill_bytes < 0 || req->fill_bytes >= EXPECT_FROM;
-    return req->body != NULL && (int64_t)req->body_bytes >= EXPECT_FROM;
+        return req->fill_bytes < 0 || req->fill_bytes >= from;
+    return req->body != NULL && (int64_t)req->body_bytes >= from;
 }
 
 static void
