@@ -139,6 +139,7 @@ on_ended(struct transfer *t, CURLcode code)
 
     op->status = http_status(op);
     res.status = op->status;
+    res.tries = 1;
     judge(op, code, &res);
     res.body = buf_str(&op->kept);
     res.body_bytes = op->kept.size;

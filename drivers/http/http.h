@@ -50,6 +50,7 @@ struct http_result {
     const char *body;      /* what came unless there is a `data`; NUL-terminated */
     size_t body_bytes;
     bool cut;   /* there was more of the body, see answer_limit */
+    int tries;  /* 1, or how many it took http_call */
     bool stale; /* a kept connection broke before a byte came: again, at once */
 };
 
