@@ -4,10 +4,10 @@
  * Connections are kept for a minute after the last request and shared by all requests of
  * one client; after that nothing is left, neither connections nor timers. There are as
  * many as requests are under way: how many that are is up to the caller. HTTP/2 over TLS
- * where it is offered, but not for bodies that come or go in pieces, which would hold up
- * what shares their connection. Bodies are not decoded, paths are sent as they are given.
- * Proxies come from http_proxy, https_proxy, all_proxy and no_proxy, in capitals as well;
- * this machine is never reached through one.
+ * where it is offered, but not for what sends a body or takes one in pieces, which could
+ * hold up what shares its connection. Bodies are not decoded, paths are sent as they are
+ * given. Proxies come from http_proxy, https_proxy, all_proxy and no_proxy, in capitals
+ * as well; this machine is never reached through one.
  *
  * There is no limit in time for a body, but one for standing still: no byte in either
  * direction while neither side of ours has asked for a pause.

@@ -180,20 +180,23 @@ set_tls(struct http_op *op)
 
 /*
  * HTTP/2 puts many requests on one connection. A body that waits for somebody would hold
- * up the others there, so those have connections of their own.
+ * up the others there, and libcurl before 8.0 spins while the server takes no more of a
+ * body that is sent. So whatever has a body of ours to send, or gives the answer away in
+ * pieces, has a connection of its own.
  */
 static void
 set_version(struct http_op *op)
 {
-    bool pieces = op->req.fill != NULL || op->req.data != NULL;
+    const struct http_request *req = &op->req;
+    bool alone = req->fill != NULL || req->data != NULL || req->body_bytes > 0;
     CURL *c = op->transfer.easy;
 
     curl_easy_setopt(c, CURLOPT_HTTP_VERSION,
-        (long)(pieces ? CURL_HTTP_VERSION_1_1 : CURL_HTTP_VERSION_2TLS));
+        (long)(alone ? CURL_HTTP_VERSION_1_1 : CURL_HTTP_VERSION_2TLS));
     /* Without TLS it would wait for the whole answer of another. */
-    if (!pieces && strncasecmp(op->req.url, "https:", 6) == 0)
+    if (!alone && strncasecmp(req->url, "https:", 6) == 0)
         curl_easy_setopt(c, CURLOPT_PIPEWAIT, 1L);
-    if (op->req.data != NULL)
+    if (req->data != NULL)
         curl_easy_setopt(c, CURLOPT_BUFFERSIZE, PIECE);
 }
 

@@ -57,6 +57,16 @@ browser_close(struct browser *b)
     cr_assert_eq(uv_loop_close(&b->loop), 0, "a handle is left");
 }
 
+bool
+browser_sleeps(struct browser *b)
+{
+    int before = b->ticks, turns = 0;
+
+    for (; b->ticks < before + 30; turns++)
+        uv_run(&b->loop, UV_RUN_ONCE);
+    return turns < 60;
+}
+
 int
 browser_count_fds(void)
 {

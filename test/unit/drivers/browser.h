@@ -25,6 +25,9 @@ void browser_open(struct browser *b, const struct http_options *options);
 /* Closes and checks that nothing is left on the loop. */
 void browser_close(struct browser *b);
 
+/* Nothing wakes the loop but its tick. */
+bool browser_sleeps(struct browser *b);
+
 /* Open descriptors of this process. */
 int browser_count_fds(void);
 
