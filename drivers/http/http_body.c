@@ -33,6 +33,18 @@ begin_head(struct http_op *op)
     buf_reset(&op->kept);
 }
 
+/*
+ * All headers of an answer are here. When it refuses a body whose source has nothing at
+ * the moment, libcurl would wait for that source, maybe for ever.
+ */
+static void
+end_head(struct http_op *op)
+{
+    op->head_done = true;
+    if (op->starved && http_status(op) >= 300)
+        http_resume(op);
+}
+
 size_t
 http_on_header(char *line, size_t one, size_t n, void *arg)
 {
@@ -54,7 +66,7 @@ http_on_header(char *line, size_t one, size_t n, void *arg)
     while (n > 0 && isspace((unsigned char)line[n - 1]))
         n--;
     if (n == 0)
-        op->head_done = true;
+        end_head(op);
     if (colon == NULL || colon >= line + n)
         return all; /* also one without a value that has no colon: of no use */
     for (value = colon + 1; value < line + n && isspace((unsigned char)*value);)

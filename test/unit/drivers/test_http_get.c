@@ -105,7 +105,7 @@ struct fetch {
     bool bad, cancel;
     int n, rc, status, n_prepared;
     int64_t got, total;
-    char etag[32];
+    char etag[32], if_match[32];
     struct err err;
 };
 
@@ -117,8 +117,11 @@ fetch_prepare(void *arg, const struct uri_pair *extra, size_t n_extra,
 
     (void)e;
     f->n_prepared++;
-    for (size_t i = 0; i < n_extra; i++)
+    for (size_t i = 0; i < n_extra; i++) {
         f->headers[i] = extra[i];
+        if (strcmp(extra[i].name, "If-Match") == 0)
+            snprintf(f->if_match, sizeof(f->if_match), "%s", extra[i].value);
+    }
     req->url = f->url;
     req->headers = f->headers;
     req->n_headers = n_extra;
@@ -220,6 +223,7 @@ Test(http_get, what_breaks_off_goes_on_from_its_last_byte)
 
     cr_expect_eq(f.rc, 0, "%s", f.err.text);
     cr_expect_eq(f.got, FILE_SIZE);
+    cr_expect_str_eq(f.if_match, "\"one\"");
     cr_expect_eq(n, 15, "tries count anew after progress: %d", n);
     f = fetch(&s, 100, 50000, &n);
     cr_expect_eq(f.rc, 0, "%s", f.err.text);

@@ -301,6 +301,39 @@ Test(http_stream, a_refusal_in_the_middle_of_an_upload_is_seen)
     web_close(&w);
 }
 
+/* Both are here before the client looks: the answer, and that the connection was reset.
+ */
+Test(http_stream, a_refusal_before_a_reset_is_read)
+{
+    struct spring s = { .all = 2 * MIB, .left = MIB };
+    struct browser b;
+    struct web w;
+
+    web_open(&w, serve_late_refusal, NULL, WEB_NO_TLS, NULL);
+    browser_open(&b, NULL);
+    s.v = visit_get(w.url, "/file");
+    s.v.req.method = "PUT";
+    s.v.req.fill = spring_fill;
+    s.v.req.fill_bytes = 2 * (int64_t)MIB;
+    s.v.req.done = on_spring_done;
+    s.v.req.arg = &s;
+    s.v.op = http_start(b.http, &s.v.req);
+    while (w.n_received < (long)MIB - 65536)
+        uv_run(&b.loop, UV_RUN_ONCE);
+    while (w.n_received < (long)MIB) /* the last of it; then no turn until it is over */
+        uv_run(&b.loop, UV_RUN_NOWAIT);
+    while (w.n_closed == 0)
+        uv_sleep(1);
+    browser_run(&b, &s.v.n, 1);
+#ifdef __linux__ /* others throw away what was received before a reset */
+    cr_expect_eq(s.v.rc, 0, "%s", s.v.err.text);
+    cr_expect_eq(s.v.status, 507);
+#endif
+    cr_expect_eq(s.v.n, 1);
+    browser_close(&b);
+    web_close(&w);
+}
+
 /* A kept connection that breaks during the second upload, before an answer. */
 static void
 serve_broken_reuse(struct peer *p)

@@ -1,3 +1,6 @@
+#include <dlfcn.h>
+#include <netdb.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,6 +58,53 @@ Test(http_way, a_name_that_does_not_resolve_is_named)
     v.req.direct = true;
     cr_expect_eq(visit(&b, &v), ERR_NETWORK);
     cr_expect_str_eq(v.err.text, "cannot resolve the host name nowhere.invalid");
+    browser_close(&b);
+}
+
+/* A resolver that takes its time for one name, in place of the C library's. */
+static atomic_int n_resolving;
+static atomic_bool may_resolve;
+
+int
+getaddrinfo(const char *restrict node, const char *restrict service,
+    const struct addrinfo *restrict hints, struct addrinfo **restrict res)
+{
+    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+
+    if (node != NULL && strcmp(node, "slow.invalid") == 0) {
+        n_resolving++;
+        for (int i = 0; i < 5000 && !may_resolve; i++)
+            uv_sleep(1);
+        n_resolving--;
+        return EAI_NONAME;
+    }
+    *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+    return real(node, service, hints, res);
+}
+
+Test(http_way, giving_up_on_a_name_does_not_hold_the_loop)
+{
+    struct browser b;
+    struct visit v;
+    uint64_t t0;
+
+    browser_open(&b, NULL);
+    v = visit_get("http://slow.invalid", "/");
+    v.req.direct = true;
+    visit_start(&b, &v);
+    while (n_resolving == 0)
+        uv_run(&b.loop, UV_RUN_ONCE);
+    t0 = uv_hrtime();
+    http_cancel(v.op);
+    cr_expect_lt(uv_hrtime() - t0, 2000000000u);
+    v = visit_get("http://slow.invalid", "/");
+    v.req.direct = true;
+    v.req.connect_timeout_ms = 50;
+    cr_expect_eq(visit(&b, &v), ERR_TIMEOUT);
+    cr_expect_lt(uv_hrtime() - t0, 4000000000u);
+    may_resolve = true;
+    while (n_resolving > 0)
+        uv_run(&b.loop, UV_RUN_ONCE);
     browser_close(&b);
 }
 

@@ -278,6 +278,7 @@ run_peer(void *arg)
     pthread_mutex_lock(&s->lock);
     close(p->fd);
     p->fd = -1;
+    p->web->n_closed++;
     pthread_mutex_unlock(&s->lock);
     return NULL;
 }

@@ -38,6 +38,7 @@ struct web {
     web_serve_cb *serve;
     void *arg;              /* the test's */
     atomic_int n_peers;     /* connections so far */
+    atomic_int n_closed;    /* connections that are over */
     atomic_int n_requests;  /* requests so far */
     atomic_long n_received; /* bytes of bodies */
     atomic_int stage;       /* what the test and its server tell each other */
