@@ -23,12 +23,12 @@ http_range_is_complete(const struct http_range *r)
 void
 http_range_ask(const struct http_range *r, char out[64])
 {
-    long long from = (long long)(r->off + r->got);
+    int64_t from = r->off + r->got, last = r->off + r->size - 1;
 
     if (r->size >= 0)
-        snprintf(out, 64, "bytes=%lld-%lld", from, (long long)(r->off + r->size - 1));
+        snprintf(out, 64, "bytes=%lld-%lld", (long long)from, (long long)last);
     else if (from > 0)
-        snprintf(out, 64, "bytes=%lld-", from);
+        snprintf(out, 64, "bytes=%lld-", (long long)from);
     else
         out[0] = '\0';
 }
