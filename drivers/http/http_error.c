@@ -150,6 +150,13 @@ bad_address(const struct http_fault *f, struct err *e)
 }
 
 static int
+no_memory(const struct http_fault *f, struct err *e)
+{
+    return err_set(
+        e, ERR_MEMORY, "%s: no memory or no descriptor for the request", f->host);
+}
+
+static int
 other(const struct http_fault *f, struct err *e)
 {
     return err_set(e, ERR_NETWORK, "%s: the request failed: %s", f->host,
@@ -181,6 +188,7 @@ http_error(const struct http_fault *f, struct err *e)
         { CURLE_UNSUPPORTED_PROTOCOL, no_http },
         { CURLE_WEIRD_SERVER_REPLY, no_http },
         { CURLE_URL_MALFORMAT, bad_address },
+        { CURLE_OUT_OF_MEMORY, no_memory },
     };
 
     if (f->connect_status >= 300)

@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -214,13 +215,22 @@ set_user(struct http_op *op)
         (long)(op->req.basic ? CURLAUTH_BASIC : CURLAUTH_BASIC | CURLAUTH_DIGEST));
 }
 
+/* In a command SIGPIPE may mean the end; there libcurl holds it off while it writes. */
+static bool
+pipes_kill(void)
+{
+    struct sigaction now;
+
+    return sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_DFL;
+}
+
 static void
 set_connection(struct http_op *op)
 {
     int64_t connect = op->req.connect_timeout_ms;
     CURL *c = op->transfer.easy;
 
-    curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(c, CURLOPT_NOSIGNAL, pipes_kill() ? 0L : 1L);
     /* Else giving up on a name that does not resolve would hold the loop. */
     curl_easy_setopt(c, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(c, CURLOPT_SOCKOPTFUNCTION, on_open);

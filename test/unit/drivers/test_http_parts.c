@@ -388,6 +388,8 @@ Test(http_error, words_are_exact)
 
     cr_expect_str_eq(e.text, "cannot connect to h:1: connection refused");
     cr_expect_eq(e.code, ERR_NETWORK);
+    e = error_of(CURLE_OUT_OF_MEMORY, HTTP_CONNECTING, "", 0);
+    cr_expect_eq(e.code, ERR_MEMORY);
     e = error_of(CURLE_OPERATION_TIMEDOUT, HTTP_CONNECTING, "", 0);
     cr_expect_str_eq(e.text, "h:1: no connection within 30 s");
     cr_expect_eq(e.code, ERR_TIMEOUT);
