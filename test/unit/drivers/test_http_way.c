@@ -371,6 +371,22 @@ Test(http_way, a_certificate_of_an_authority_of_ours_is_taken)
     cr_expect_eq(n, 1);
 }
 
+Test(http_way, an_authority_is_named_in_the_environment)
+{
+    struct browser b;
+    struct web w;
+    struct visit v;
+    const char *ca;
+
+    web_open(&w, serve_numbers, NULL, WEB_CERT, &ca);
+    setenv("SSL_CERT_FILE", ca, 1);
+    browser_open(&b, NULL);
+    v = visit_get(w.url, "/a");
+    cr_expect_eq(visit(&b, &v), 0, "%s", v.err.text);
+    browser_close(&b);
+    web_close(&w);
+}
+
 Test(http_way, insecure_takes_any_certificate)
 {
     struct visit v = visit_tls(WEB_CERT_OTHER_NAME, false, true, NULL);
