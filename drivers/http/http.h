@@ -93,7 +93,8 @@ struct http_request {
     void *arg;
 
     /* NULL: no user. Basic is sent at once; else the server is asked first whether it
-     * wants Basic or Digest, which costs a round trip (no body is sent in it). */
+     * wants Basic or Digest, which costs a round trip each time. A body of up to 64 KiB
+     * is sent twice then, a larger one waits for the answer (100 Continue). */
     const char *user, *password;
     bool basic;
 
