@@ -184,7 +184,9 @@ on_soon(uv_timer_t *h)
         cl->depth++;
         code = curl_easy_pause(t->easy, CURLPAUSE_CONT);
         cl->depth--;
-        if (code != CURLE_OK && !t->doomed) /* libcurl leaves it to us */
+        /* An error of `data` is left to us. The other one means that there is no
+         * connection yet, and so no pause. */
+        if (code != CURLE_OK && code != CURLE_BAD_FUNCTION_ARGUMENT && !t->doomed)
             end(cl, t, code);
     }
     settle(cl);

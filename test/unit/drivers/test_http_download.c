@@ -151,6 +151,26 @@ Test(http_download, a_download_over_tls_pauses_and_goes_on)
     download_with_pauses(WEB_CERT);
 }
 
+Test(http_download, going_on_without_a_pause_means_nothing)
+{
+    struct browser b;
+    struct sink s;
+    struct web w;
+
+    web_open(&w, serve_file, NULL, WEB_NO_TLS, NULL);
+    browser_open(&b, NULL);
+    s = sink_for(&w);
+    visit_start(&b, &s.v);
+    while (s.v.n == 0) {
+        http_resume(s.v.op); /* before there is a connection, too */
+        uv_run(&b.loop, UV_RUN_ONCE);
+    }
+    cr_expect_eq(s.v.rc, 0, "%s", s.v.err.text);
+    cr_expect_eq(s.got, 8 * MIB);
+    browser_close(&b);
+    web_close(&w);
+}
+
 static void
 pause_for_long(enum web_cert cert)
 {
@@ -274,6 +294,7 @@ starter_data(void *arg, struct http_op *op, const void *bytes, size_t n, struct 
 
     if (s->third != NULL) {
         visit_start(s->b, &s->second);
+        http_resume(s->second.op); /* it has no connection yet: means nothing */
         http_cancel(s->third);
         s->third = NULL;
     }
@@ -311,6 +332,7 @@ Test(http_download, requests_are_started_and_cancelled_inside_data)
     browser_run(&b, &s.sink.v.n, 1);
     browser_run(&b, &s.second.n, 1);
     cr_expect_eq(s.sink.v.rc, 0);
+    cr_expect_eq(s.second.rc, 0, "%s", s.second.err.text);
     cr_expect_eq(third.n, 0);
     browser_close(&b);
     web_close(&silent);
