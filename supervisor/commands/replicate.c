@@ -28,7 +28,6 @@ struct replicate_args {
 };
 
 /* What this build can do; a key of another feature is refused, never ignored. */
-/* clang-format off: one a line */
 static const uint64_t built_features =
     CFG_FEATURE(CFG_F_CORE) | CFG_FEATURE(CFG_F_MULTI_REPLICA) |
     CFG_FEATURE(CFG_F_COMPACTION) | CFG_FEATURE(CFG_F_SNAPSHOT) |
@@ -38,7 +37,6 @@ static const uint64_t built_features =
     CFG_FEATURE(CFG_F_AUTO_RECOVER) | CFG_FEATURE(CFG_F_LOG_FILE) |
     CFG_FEATURE(CFG_F_HEARTBEAT) | CFG_FEATURE(CFG_F_TRUNCATE) |
     CFG_DRIVER(CFG_REPLICA_FILE) | CFG_DRIVER(CFG_REPLICA_SFTP);
-/* clang-format on */
 
 static int
 not_built(const char *flag, struct err *e)
