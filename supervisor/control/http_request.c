@@ -252,7 +252,7 @@ http_query(const struct http_request *r, const char *name)
 }
 
 const char *
-http_header(const struct http_request *r, const char *name)
+http_get_header(const struct http_request *r, const char *name)
 {
     return r->mhd != NULL ? MHD_lookup_connection_value(r->mhd, MHD_HEADER_KIND, name)
                           : NULL;

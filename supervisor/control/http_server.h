@@ -77,7 +77,7 @@ const char *http_path(const struct http_request *r); /* decoded, without the que
 
 /* Decoded; NULL: not there. Borrowed, only good inside the handler's call. */
 const char *http_query(const struct http_request *r, const char *name);
-const char *http_header(const struct http_request *r, const char *name);
+const char *http_get_header(const struct http_request *r, const char *name);
 
 const char *http_body(const struct http_request *r, size_t *size);
 

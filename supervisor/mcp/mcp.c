@@ -353,7 +353,7 @@ is_loopback(const char *host, size_t n)
 static bool
 origin_is_good(const struct http_request *r)
 {
-    const char *origin = http_header(r, "Origin"), *host;
+    const char *origin = http_get_header(r, "Origin"), *host;
 
     if (origin == NULL)
         return true;
@@ -381,7 +381,7 @@ static bool
 token_is_good(const struct mcp *m, const struct http_request *r)
 {
     static const char bearer[] = "Bearer ";
-    const char *given = http_header(r, "Authorization");
+    const char *given = http_get_header(r, "Authorization");
     const char *token = secret_reveal(&m->token);
     size_t n = strlen(token);
 
@@ -417,7 +417,7 @@ post(struct mcp *m, struct http_request *r)
     const char *body;
     size_t size;
 
-    if (!is_json(http_header(r, "Content-Type"))) {
+    if (!is_json(http_get_header(r, "Content-Type"))) {
         reply_plain(r, 400, "Invalid content type: must be 'application/json'");
         return;
     }
@@ -429,7 +429,7 @@ post(struct mcp *m, struct http_request *r)
         rpc_new_session(session);
         http_reply_header(r, "Mcp-Session-Id", session);
         reply_json(r, 200, rpc.reply);
-    } else if (!rpc_is_session(http_header(r, "Mcp-Session-Id"))) {
+    } else if (!rpc_is_session(http_get_header(r, "Mcp-Session-Id"))) {
         reply_plain(r, 400, "Invalid session ID");
     } else if (rpc.kind == RPC_NOTIFICATION) {
         reply_plain(r, 202, "");

@@ -38,7 +38,7 @@ ahead(void)
 static void
 on_echo(void *arg, struct http_request *r)
 {
-    const char *q = http_query(r, "q"), *h = http_header(r, "X-Test");
+    const char *q = http_query(r, "q"), *h = http_get_header(r, "X-Test");
     size_t size;
     const char *body = http_body(r, &size);
     char text[512];
