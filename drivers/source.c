@@ -75,6 +75,8 @@ pipe_read(
         uv_cond_broadcast(&p->changed);
     } else if (!p->ended) {
         p->reader_waits = true;
+        if (!wait) /* on the loop, which must not end meanwhile */
+            uv_ref((uv_handle_t *)&p->filled);
         rc = err_set(e, ERR_AGAIN, "nothing to read yet");
     } else if (p->end.code != ERR_OK) {
         *e = p->end;
@@ -89,6 +91,7 @@ on_filled(uv_async_t *h)
 {
     struct drv_pipe *p = container_of(h, struct drv_pipe, filled);
 
+    uv_unref((uv_handle_t *)h);
     if (p->source.wake != NULL)
         p->source.wake(p->source.wake_arg);
 }
