@@ -86,6 +86,7 @@ struct drv_put {
     uint64_t min_txid, max_txid;
     int64_t size;           /* bytes; -1 while they are still being made; a source that
                                gives another number is ERR_CORRUPT */
+    int64_t bound;          /* with -1: it will not be much more than this; 0: no idea */
     bool exclusive;         /* a file of that name stays as it is: ERR_EXISTS */
     struct drv_source *src; /* borrowed until done; goes back for a retry if it can */
     drv_done_cb *done;
