@@ -60,7 +60,8 @@ struct s3_attempt {
     char *region;        /* that the request was signed for */
     int tries;           /* since something came */
     bool came;           /* `data` got something of this request */
-    bool was_damaged, was_refused, was_skewed, was_moved; /* corrected once already */
+    /* Corrected once already. */
+    bool was_damaged, was_refused, was_skewed, was_moved, was_stale;
 };
 
 void
@@ -260,11 +261,12 @@ try_later(struct s3_attempt *a, const struct err *e)
     return true;
 }
 
-/* Something was wrong that is right now: no wait. */
+/* Something was wrong that is right now: no wait, and not counted. */
 static void
 try_now(struct s3_attempt *a)
 {
     a->op->answer = NULL;
+    a->tries--;
     begin(a);
 }
 
@@ -424,20 +426,21 @@ on_answer(void *arg, struct http_op *http, const struct http_result *res)
     op->status = res->status;
     log_debug("s3 request", LF_STR("call", s3_call_name(op->call)),
         LF_STR("key", op->key != NULL ? op->key : ""), LF_INT("status", res->status));
-    if (res->err != NULL) {
+    if (res->stale && !a->was_stale) {
+        a->was_stale =
+            true; /* the server had closed the connection: no fault of anybody */
+        try_now(a);
+    } else if (res->err != NULL) {
         has_broken(a, res->err);
-        return;
+    } else if (res->status < 300 && op->xml != NULL && s3_xml_finish(op->xml, &e) != 0) {
+        has_broken(a, &e);
+    } else {
+        if (res->status >= 300)
+            read_fault(res, &fault);
+        else if (op->xml != NULL)
+            fault = s3_xml_answer(op->xml)->fault;
+        judge(a, &fault);
     }
-    if (res->status >= 300)
-        read_fault(res, &fault);
-    else if (op->xml != NULL) {
-        if (s3_xml_finish(op->xml, &e) != 0) {
-            has_broken(a, &e);
-            return;
-        }
-        fault = s3_xml_answer(op->xml)->fault;
-    }
-    judge(a, &fault);
 }
 
 /* --- requests
