@@ -316,6 +316,14 @@ make_snapshot(void *arg, struct ltx_sink sink, const struct cancel *cancel, stru
     return frozen_write(c->frozen, sink, uv_available_parallelism() - 1, cancel, e);
 }
 
+/* Pages that do not get smaller, and what comes with each: its header, a place in the
+ * index. */
+static int64_t
+snapshot_bound(const struct ltx_header *h)
+{
+    return (int64_t)h->commit * ((int64_t)h->page_size + h->page_size / 64 + 64);
+}
+
 static int
 upload_snapshot(struct compactor *c, struct err *e)
 {
@@ -332,6 +340,7 @@ upload_snapshot(struct compactor *c, struct err *e)
     if (rc != 0)
         return rc;
     up.max_txid = frozen_header(c->frozen)->max_txid;
+    up.bound = snapshot_bound(frozen_header(c->frozen));
     last = holdings_newest(replica_holdings(c->opt.replica), LTX_LEVEL_SNAPSHOT);
     if (last->max_txid == up.max_txid) /* moments between the two keep their base */
         frozen_set_timestamp(c->frozen, wall_to_ms(last->created));

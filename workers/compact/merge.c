@@ -246,8 +246,10 @@ merge_start(const struct merge_options *options, struct merge **out, struct err 
     m->opt = *options;
     m->n = options->n;
     m->inputs = mem_new_array(m->n, sizeof(m->inputs[0]));
-    for (size_t i = 0; i < m->n; i++)
+    for (size_t i = 0; i < m->n; i++) {
         m->inputs[i] = (struct input){ .info = options->files[i], .fd = -1 };
+        up.bound += options->files[i].size;
+    }
     for (size_t i = 0; rc == 0 && i < m->n; i++)
         rc = open_input(m, &m->inputs[i], e);
     if (rc == 0)

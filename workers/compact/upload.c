@@ -106,6 +106,7 @@ upload_start(const struct upload_options *options, struct upload **out, struct e
         .min_txid = options->min_txid,
         .max_txid = options->max_txid,
         .size = -1,
+        .bound = options->bound,
         .done = on_stored,
         .arg = u };
     int rc = drv_pipe_new(options->loop, PIPE_SIZE, &u->pipe, e);

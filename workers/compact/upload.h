@@ -26,6 +26,7 @@ struct upload_options {
     struct drv *drv;
     int level;
     uint64_t min_txid, max_txid;
+    int64_t bound; /* bytes that the file may have at most, more or less */
 
     /* Writes the whole file; looks at *cancel now and then. */
     int (*make)(
