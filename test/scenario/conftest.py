@@ -8,6 +8,8 @@ import pytest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import lib  # noqa: E402  (found through the line above)
+import s3place  # noqa: E402
+import servers  # noqa: E402
 
 
 @pytest.fixture
@@ -56,3 +58,35 @@ def tiny(tmp_path):
     yield make
     for fs in made:
         fs.close()
+
+
+@pytest.fixture(scope="module")
+def rgw():
+    """An S3 server for the tests of a file; see test/servers/rgw.sh."""
+    made = servers.Server("rgw.sh")
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def rgw_sts():
+    """The same with temporary credentials; it does not say which key was wrong."""
+    made = servers.Server("rgw.sh", RGW_STS="1")
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def swift():
+    """Another one; see test/servers/swift.sh."""
+    made = servers.Server("swift.sh")
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def bucket(rgw):
+    """A place of this test on that server: s3place.Place."""
+    made = s3place.Place(rgw)
+    yield made
+    made.close()
