@@ -19,64 +19,16 @@
 #include "common/base/mono.h"
 #include "common/base/must.h"
 #include "common/base/rand.h"
-#include "drivers/auth/aws.h"
 #include "drivers/auth/aws_http.h"
-#include "drivers/auth/digest.h"
-#include "drivers/http/http.h"
-#include "drivers/s3/s3_sse.h"
+#include "drivers/s3/s3_request.h"
 
 #define MAX_TRIES 10
 #define FIRST_WAIT_MS 1000
 #define MAX_WAIT_MS 20000
-#define MAX_URL ((size_t)16 << 10)
 
 /* So many tries may fail before somebody is told, and not more often than that. */
 #define QUIET_TRIES 2
 #define TELL_EVERY_MS 60000
-
-struct s3_client {
-    uv_loop_t *loop;
-    struct s3_address address;
-    struct s3_sse sse;
-    struct http *http;
-    struct aws_transport transport;
-    struct aws_auth *auth;
-    struct mono told; /* when it was said last that requests fail */
-    int64_t skew_s;   /* the server's clock less ours */
-    size_t n_timers;  /* of calls, not closed yet */
-    bool closing;
-    void (*closed)(void *arg);
-    void *closed_arg;
-};
-
-/* What a call needs while it is under way. */
-struct s3_attempt {
-    struct s3_client *client;
-    struct s3_op *op;
-    struct http_op *http;
-    struct aws_auth_wait wait;
-    uv_timer_t timer;
-    uint64_t generation; /* of the credentials used */
-    char *region;        /* that the request was signed for */
-    int tries;           /* since something came */
-    bool came;           /* `data` got something of this request */
-    /* Corrected once already. */
-    bool was_damaged, was_refused, was_skewed, was_moved, was_stale;
-};
-
-void
-s3_add_query(struct s3_op *op, const char *name, const char *value)
-{
-    must(op->n_query < S3_MAX_QUERY);
-    op->query[op->n_query++] = (struct uri_pair){ name, value };
-}
-
-void
-s3_add_header(struct s3_op *op, const char *name, const char *value)
-{
-    must(op->n_headers < S3_MAX_HEADERS);
-    op->headers[op->n_headers++] = (struct uri_pair){ name, value };
-}
 
 const char *
 s3_header(const struct s3_op *op, const char *name)
@@ -446,105 +398,6 @@ on_answer(void *arg, struct http_op *http, const struct http_result *res)
 /* --- requests
  * ------------------------------------------------------------------------------ */
 
-static const char *
-payload(const struct s3_attempt *a, char hex[DIGEST_SHA256_HEX_SIZE])
-{
-    const struct s3_op *op = a->op;
-
-    if (op->body_bytes == 0)
-        return sigv4_empty_payload;
-    if (!a->client->address.sign_payload &&
-        (op->call == S3_PUT || op->call == S3_UPLOAD_PART))
-        return SIGV4_UNSIGNED;
-    if (op->body_hash != NULL)
-        return op->body_hash;
-    digest_sha256_hex(op->body, op->body_bytes, hex);
-    return hex;
-}
-
-/* Headers that are signed; out has room for all. */
-static size_t
-gather(const struct s3_attempt *a, struct uri_pair *out)
-{
-    const struct s3_op *op = a->op;
-    size_t n = 0;
-
-    for (; n < op->n_headers; n++)
-        out[n] = op->headers[n];
-    n += s3_sse_headers(&a->client->sse, op->call, out + n);
-    if (a->client->address.provider->consistent)
-        out[n++] = (struct uri_pair){ "X-Tigris-Consistent", "true" };
-    return n;
-}
-
-static int
-send_signed(struct s3_attempt *a, const struct sigv4_keys *keys, const char *path,
-    const char *url, struct err *e)
-{
-    struct uri_pair headers[S3_MAX_HEADERS + S3_SSE_HEADERS + 1 + 4];
-    const struct s3_op *op = a->op;
-    const struct s3_address *to = &a->client->address;
-    char hex[DIGEST_SHA256_HEX_SIZE];
-    struct sigv4_request sign = { .method = op->method,
-        .host = to->host,
-        .path = path,
-        .query = op->query,
-        .n_query = op->n_query,
-        .headers = headers,
-        .n_headers = gather(a, headers),
-        .payload = payload(a, hex),
-        .region = a->region,
-        .service = "s3",
-        .time = s3_client_now(a->client) };
-    struct http_request req = { .method = op->method,
-        .url = url,
-        .headers = headers,
-        .n_headers = sign.n_headers,
-        .body = op->body,
-        .body_bytes = op->body_bytes,
-        .data = op->xml != NULL || op->data != NULL ? on_data : NULL,
-        .done = on_answer,
-        .arg = a,
-        .insecure = !to->verify_tls,
-        .timeout_ms = op->timeout_ms };
-    struct sigv4_headers more;
-    int rc = sigv4_sign(keys, &sign, &more, e);
-
-    if (rc != 0)
-        return rc;
-    for (size_t i = 0; i < more.n; i++)
-        headers[req.n_headers++] = more.list[i];
-    a->http = http_start(a->client->http, &req);
-    sigv4_headers_deinit(&more);
-    return 0;
-}
-
-static int
-make_request(struct s3_attempt *a, const struct sigv4_keys *keys, struct err *e)
-{
-    const struct s3_op *op = a->op;
-    const struct s3_address *to = &a->client->address;
-    struct buf path, url;
-    int rc = 0;
-
-    buf_init(&path, MAX_URL);
-    buf_init(&url, MAX_URL);
-    mem_free(a->region);
-    a->region = mem_strdup(s3_address_region(to));
-    if ((op->key != NULL && strlen(op->key) > S3_KEY_MAX) ||
-        !s3_address_path(to, op->key, &path) || !s3_address_url(to, op->key, &url) ||
-        (op->n_query > 0 &&
-            (!buf_add_char(&url, '?') || !uri_add_query(&url, op->query, op->n_query))))
-        rc = err_set(e, ERR_CONFIG,
-            "the key is longer than the %d bytes that S3 takes; shorten `path`",
-            S3_KEY_MAX);
-    else
-        rc = send_signed(a, keys, buf_str(&path), buf_str(&url), e);
-    buf_deinit(&path);
-    buf_deinit(&url);
-    return rc;
-}
-
 static void
 send_request(struct s3_attempt *a, const struct sigv4_keys *keys)
 {
@@ -559,7 +412,7 @@ send_request(struct s3_attempt *a, const struct sigv4_keys *keys)
     op->xml = op->doc != S3_DOC_NONE ? s3_xml_new(op->doc, op->entry, op->arg) : NULL;
     if (op->begin != NULL)
         op->begin(op->arg);
-    if (make_request(a, keys, &op->err) == 0)
+    if (s3_request_send(a, keys, on_data, on_answer, &op->err) == 0)
         return;
     name_call(a, &op->err);
     uv_timer_start(&a->timer, on_timer, 0, 0); /* not inside s3_start */

@@ -112,6 +112,7 @@ def test_an_idle_replica_makes_no_request(litestream, ledger, bucket):
     ledger.commit(3)
     bucket.wait_all(ledger.path)
     lib.wait_until(lambda: bucket.names(9) and bucket.names(1), 30)  # what is due at first
+    lib.wait_until(lambda: time.monotonic() - bucket.proxy.requests[-1].at > 1, 30)
     bucket.proxy.forget()
     time.sleep(3)  # more than a hundred intervals in which nothing may happen
     assert bucket.proxy.calls() == {}
