@@ -185,6 +185,7 @@ static int
 put_in_slot(struct s3_put *p, struct slot *s, struct err *e)
 {
     struct s3_parts *up = p->up;
+    struct s3_piece spare = s->piece; /* another slot was free when the reading began */
     size_t most =
         (size_t)s3_client_address(s3_drv_of(p->task)->client)->provider->max_parts;
 
@@ -200,7 +201,7 @@ put_in_slot(struct s3_put *p, struct slot *s, struct err *e)
     s->no = up->n;
     s->state = SLOT_FULL;
     s->piece = p->piece;
-    p->piece = (struct s3_piece){ .n = 0 };
+    p->piece = spare;
     return 0;
 }
 

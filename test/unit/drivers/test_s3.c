@@ -120,6 +120,19 @@ Test(s3_only, cuts_large_files_where_it_should)
     rig_close(&r);
 }
 
+/* Parts are ready in any order, and their memory is used again. */
+Test(s3_only, sends_many_parts_at_a_time)
+{
+    struct object o = object_make(1, 9, (60 << 20) + 9, 1767225600123);
+    struct rig r;
+
+    rig_open(&r, open_s3);
+    cr_assert_eq(rig_put(&r, 9, 1, 9, &o), 0);
+    cr_expect(rig_holds(&r, 9, 1, 9, &o));
+    rig_close(&r);
+    free(o.p);
+}
+
 Test(s3_only, an_exclusive_file_in_parts_replaces_nothing)
 {
     struct object a = object_make(1, 1, (11 << 20) + 5, 1767225600123);
