@@ -381,7 +381,7 @@ follow_db_abort(struct follow_db *db)
     struct err ignored;
 
     if (db->journal == NULL) {
-        follow_unlock(db->fd);
+        end_change(db);
         return true;
     }
     if (!db->sealed && sys_remove(db->journal_path, &ignored) != 0)
