@@ -16,10 +16,12 @@ trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM # so that the EXIT trap runs
 
-# A TCP port that is free right now.
+# A TCP port that is free right now, and none that the kernel gives to a client until a server
+# has it.
 free_port() {
-    perl -MIO::Socket::INET -e 'my $s = IO::Socket::INET->new(LocalAddr => "127.0.0.1",
-        LocalPort => 0, Proto => "tcp", Listen => 1) or die; print $s->sockport, "\n"'
+    perl -MIO::Socket::INET -e 'my $s; for (1 .. 1000) { last if $s = IO::Socket::INET->new(
+        LocalAddr => "127.0.0.1", LocalPort => 10000 + int(rand(22000)), Proto => "tcp",
+        Listen => 1) } die unless $s; print $s->sockport, "\n"'
 }
 
 # serve COMMAND... &: $! is the command itself.
