@@ -9,12 +9,10 @@
 #include "common/base/path.h"
 #include "common/json/json_text.h"
 #include "common/ltx/ltx_name.h"
+#include "supervisor/commands/live.h"
 #include "supervisor/commands/socket.h"
 #include "supervisor/dirs.h"
 #include "workers/sync/meta.h"
-
-/* The daemon is asked in passing: when it does not answer at once, it goes without. */
-#define ASK_MS 3000
 
 static const struct command_help help = {
     .about =
@@ -86,38 +84,16 @@ fill_local(const struct cfg_db *db, const char *path, struct row *row)
 /* --- what the daemon says -------------------------------------------------------------
  */
 
-static const json_t *
-live_db(const struct status *s, const char *path)
-{
-    json_t *list = json_object_get(s->live, "databases"), *db;
-    size_t i;
-
-    json_array_foreach(list, i, db)
-    {
-        if (strcmp(socket_text(db, "path"), path) == 0)
-            return db;
-    }
-    return NULL;
-}
-
 static void
 fill_live(const json_t *db, struct row *row)
 {
-    const json_t *lag = json_object_get(db, "lag_seconds");
-
-    snprintf(row->lag, sizeof(row->lag), "-");
-    snprintf(row->replica_txid, sizeof(row->replica_txid), "-");
-    row->cells[4] = row->replica_txid;
-    row->cells[5] = row->lag;
+    row->cells[4] = live_txid(db, "replica_txid", row->replica_txid);
+    row->cells[5] = live_lag(db, row->lag);
     row->cells[6] = row->last_sync;
     row->cells[7] =
         db == NULL ? "not known to the daemon" : socket_text(db, "last_error");
     socket_time(
         socket_text(db, "last_sync_at"), "never", row->last_sync, sizeof(row->last_sync));
-    if (lag != NULL)
-        duration_format((int64_t)(json_number_value(lag) * 1e9), row->lag);
-    if (socket_uint(db, "replica_txid") > 0)
-        ltx_txid_format(socket_uint(db, "replica_txid"), row->replica_txid);
 }
 
 /* Fine: it is followed, and everything is on its replicas. */
@@ -154,7 +130,7 @@ add_cells(struct table *table, struct row *row)
 static void
 add_row(struct status *s, const struct cfg_db *db, const char *path)
 {
-    const json_t *live = s->live != NULL ? live_db(s, path) : NULL;
+    const json_t *live = s->live != NULL ? live_db(s->live, path) : NULL;
     size_t n = s->live != NULL ? N_ALL : N_LOCAL;
     struct row row = { .cells = { NULL } };
 
@@ -217,18 +193,6 @@ add_rows(struct status *s, struct err *e)
  */
 
 static int
-ask_daemon(struct status *s, struct err *e)
-{
-    const struct cfg_socket *socket = &s->config->socket;
-    struct client c = { .socket = socket->path, .timeout_ms = ASK_MS };
-
-    if (!socket->enabled)
-        return err_set(e, ERR_UNSUPPORTED,
-            "the control socket is off in the configuration: socket.enabled is false");
-    return client_call_json(&c, "list", "/list", NULL, &s->live, e);
-}
-
-static int
 print(struct status *s, struct err *e)
 {
     int rc;
@@ -258,7 +222,7 @@ run(struct status *s, struct err *e)
     s->config = config;
     rc = config_check_replicas(config, e);
     if (rc == 0)
-        ask_daemon(s, &why);
+        live_ask(config, &s->live, &why);
     if (rc == 0)
         rc = print(s, e);
     if (rc == 0 && s->check && s->live == NULL)

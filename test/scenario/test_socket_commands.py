@@ -306,6 +306,42 @@ def test_status_offline(litestream, ledger, replica, tmp_path):
     assert "socket.enabled is false" in done.stderr
 
 
+def test_databases_with_a_daemon(litestream, sock, ledger, tmp_path):
+    """A row for each replica; what the daemon knows comes behind what the file says."""
+    (tmp_path / "file").write_text("in the way")
+    ledger.commit(2)
+    db = {
+        "path": ledger.path,
+        "replicas": [
+            {"path": str(tmp_path / "good"), "sync-interval": "20ms"},
+            {"path": str(tmp_path / "file" / "bad"), "sync-interval": "20ms"},
+        ],
+    }
+    absent = {"path": str(tmp_path / "absent.db"), "replica": {"path": str(tmp_path / "none")}}
+    more = {"shutdown-sync-timeout": "500ms"}
+    daemon = litestream.replicate(config=sock.config([db, absent], **more))
+    path = daemon.args[daemon.args.index("-config") + 1]
+
+    def rows():
+        return json.loads(litestream.run("databases", "-config", path, "-json").stdout)
+
+    lib.wait_until(lambda: len(rows()[0]) == 6 and rows()[1]["error"] != "", what="an error")
+    good, bad, waiting = rows()
+    assert list(good) == ["path", "replica", "state", "replica_txid", "lag", "error"]
+    lib.wait_until(lambda: rows()[0]["replica_txid"] == "0000000000000001", what="replicated")
+    assert good["state"] == "running" and good["path"] == ledger.path
+    assert bad["replica_txid"] == "-" and "file/bad" in bad["error"]
+    assert waiting["state"] == "no database" and waiting["replica_txid"] == "-"
+    text = litestream.run("databases", "-config", path).stdout
+    assert "replica txid" in text and not re.search(r" $", text, re.MULTILINE)
+    config = litestream.config(sock.config([{**absent, "path": "/else.db"}]), "other.yml")
+    (other,) = json.loads(litestream.run("databases", "-config", config, "-json").stdout)
+    assert other["state"] == "not known to the daemon" and other["lag"] == "-"
+    daemon.stop(status=1)
+    text = litestream.run("databases", "-config", path).stdout
+    assert text.splitlines()[0].split() == ["path", "replica"]
+
+
 def test_status_with_a_daemon(litestream, one, sock, ledger, tmp_path):
     path = one.args[one.args.index("-config") + 1]
     (row,) = json.loads(litestream.run("status", "-config", path, "-json", "-check").stdout)
