@@ -39,8 +39,9 @@ check_over(struct db_entry *d)
 static void
 stop_failed(struct db_entry *d, enum err_code code, const char *why)
 {
-    if (d->table->ending)
+    if (!d->behind)
         d->table->n_failed++;
+    d->behind = true;
     err_set(&d->farewell.err, code, "%s", why);
 }
 
@@ -224,6 +225,9 @@ start_worker(struct db_entry *d, struct err *e)
         d->pid = 0;
         return rc;
     }
+    if (d->behind) /* what is missing is up to this life */
+        t->n_failed--;
+    d->behind = false;
     d->started = mono_now();
     d->started_at = wall_now();
     t->n_alive++;

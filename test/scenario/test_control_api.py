@@ -362,3 +362,45 @@ def test_health(litestream, sock, ledger, tmp_path):
     reply = lib.wait_until(lambda: sock.get("/readyz").status == 200 and sock.get("/readyz"))
     assert reply.json == {"status": "ready"}
     daemon.stop()
+
+
+@pytest.mark.parametrize("how", ["/stop", "/unregister"])
+def test_a_stop_that_failed_is_not_forgotten_at_the_end(litestream, sock, ledger, replica, how):
+    """The last changes are on no replica: the daemon says so by its exit status, too."""
+    more = {"shutdown-sync-timeout": "300ms"}
+    db = {
+        "path": ledger.path,
+        "monitor-interval": "20ms",
+        "replica": {"path": replica.path, "sync-interval": "20ms"},
+    }
+    ledger.commit(3)
+    daemon = litestream.replicate(config=sock.config([db], **more))
+    sock.wait_listening(daemon)
+    sock.wait_in_sync(ledger.path)
+    os.rename(replica.path, replica.path + ".away")
+    with open(replica.path, "w", encoding="ascii") as f:
+        f.write("in the way")
+    ledger.commit(3)
+    assert sock.post(how, {"path": ledger.path}).status in (200, 500)
+    os.unlink(replica.path)
+    os.rename(replica.path + ".away", replica.path)
+    if how == "/stop":
+        assert sock.post("/start", {"path": ledger.path}).status == 200
+        sock.wait_in_sync(ledger.path)
+        daemon.stop()
+    else:
+        daemon.stop(status=1)
+        assert "the last changes of 1 databases did not reach every replica" in daemon.output()
+
+
+def test_a_database_that_stays_stopped_without_its_last_changes(litestream, sock, ledger, replica):
+    more = {"shutdown-sync-timeout": "300ms"}
+    db = {"path": ledger.path, "replica": {"path": replica.path}}
+    with open(replica.path, "w", encoding="ascii") as f:
+        f.write("in the way")
+    ledger.commit(3)
+    daemon = litestream.replicate(config=sock.config([db], **more))
+    sock.wait_listening(daemon)
+    daemon.wait_worker(ledger.path)
+    sock.post("/stop", {"path": ledger.path})
+    daemon.stop(status=1)
