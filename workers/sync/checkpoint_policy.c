@@ -20,6 +20,10 @@
 /* A WAL so many times as large as it should be is far too large. */
 #define TOO_LARGE 8
 
+/* One so many times as large is a greater evil than writers that wait for longer. */
+#define MUCH_TOO_LARGE 64
+#define LINGER_UTMOST_MS 80
+
 /* Pauses in which something else may get out of the way. */
 #define PUT_OFF_FIRST_MS 100
 #define PUT_OFF_MAX_MS 5000
@@ -175,10 +179,19 @@ ckpt_policy_too_large(const struct ckpt_policy *p, int64_t off, uint32_t page_si
     return off / TOO_LARGE >= wal_size_of(page_size, p->set.min_pages);
 }
 
+int64_t
+ckpt_policy_held_max(const struct ckpt_policy *p, int64_t off, uint32_t page_size)
+{
+    bool much = off / MUCH_TOO_LARGE >= wal_size_of(page_size, p->set.min_pages);
+
+    return much ? LINGER_UTMOST_MS : LINGER_MAX_MS;
+}
+
 void
 ckpt_policy_done(struct ckpt_policy *p, bool complete, int64_t off, uint32_t page_size,
     struct mono now)
 {
+    int64_t most = ckpt_policy_held_max(p, off, page_size);
     bool waited = now.ns >= mono_add_ms(p->last_attempt, p->retry_ms).ns;
 
     p->patience_ms = PATIENCE_FIRST_MS;
@@ -187,8 +200,7 @@ ckpt_policy_done(struct ckpt_policy *p, bool complete, int64_t off, uint32_t pag
     p->last_attempt = now;
     p->base_off = off;
     if (ckpt_policy_too_large(p, off, page_size))
-        p->linger_ms =
-            p->linger_ms > LINGER_MAX_MS / 2 ? LINGER_MAX_MS : p->linger_ms * 2;
+        p->linger_ms = p->linger_ms > most / 2 ? most : p->linger_ms * 2;
     if (complete) {
         p->captured = false;
         p->blocked = false;

@@ -101,6 +101,10 @@ void ckpt_policy_put_off(struct ckpt_policy *p, struct mono now);
 /* The WAL is several times as large as min_pages: writers may be held up for longer. */
 bool ckpt_policy_too_large(const struct ckpt_policy *p, int64_t off, uint32_t page_size);
 
+/* Milliseconds that writers are kept out at most while only readers are waited for. */
+int64_t ckpt_policy_held_max(
+    const struct ckpt_policy *p, int64_t off, uint32_t page_size);
+
 /* An attempt has ended; complete: everything in the WAL was copied. */
 void ckpt_policy_done(struct ckpt_policy *p, bool complete, int64_t off,
     uint32_t page_size, struct mono now);

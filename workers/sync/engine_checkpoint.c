@@ -15,9 +15,6 @@
 
 #define SEAL_ROUNDS 4
 
-/* Writers are kept out for so long at most where only readers are waited for. */
-#define HELD_MS 20
-
 /* A WAL file so many times as large as it should be is cut, at most once in so long. */
 #define CUT_SIZE 8
 #define CUT_MIN_BYTES ((int64_t)1 << 20)
@@ -199,7 +196,9 @@ static int64_t
 patience_for_readers(
     const struct engine *eng, const struct engine_checkpoint *out, struct mono taken)
 {
-    int64_t left = HELD_MS - mono_since_ms(taken);
+    int64_t held_max = ckpt_policy_held_max(
+        &eng->policy, eng->mark.place.off, dbconn_page_size(eng->db));
+    int64_t left = held_max - mono_since_ms(taken);
 
     if (out->forced)
         return eng->opt.busy_timeout_ms;

@@ -479,7 +479,10 @@ Test(db_table, a_stop_that_fails_or_dies_is_told_and_over)
     cr_expect_eq(stop.last.err.code, ERR_IO);
     cr_expect_eq(*lives, 3, "one more life for the final sync");
     cr_expect_eq(info_of("dies-on-stop").state, DB_DISABLED);
-    cr_expect_eq(db_table_n_failed(table), 0, "these are not of the end");
+    cr_expect_eq(db_table_n_failed(table), 2, "known at the end, too");
+    cr_assert_eq(db_table_start(table, "fails", 0, on_answer, &stop, &e), 0);
+    run_until(&stop.n, 3);
+    cr_expect_eq(db_table_n_failed(table), 1, "another life may do better");
 }
 
 /* --- coming and going -----------------------------------------------------------------

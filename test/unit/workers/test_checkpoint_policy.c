@@ -103,6 +103,19 @@ Test(checkpoint_policy, writers_are_held_up_longer_when_the_wal_is_far_too_large
     cr_assert_eq(p.linger_ms, 5);
 }
 
+Test(checkpoint_policy, writers_wait_rather_than_that_the_wal_grows_without_end)
+{
+    struct ckpt_policy p = fresh();
+
+    cr_assert_eq(ckpt_policy_held_max(&p, size_of(63000), PS), 20);
+    cr_assert_eq(ckpt_policy_held_max(&p, size_of(65000), PS), 80);
+    for (int i = 0; i < 10; i++)
+        ckpt_policy_done(&p, false, size_of(65000), PS, at(0));
+    cr_assert_eq(p.linger_ms, 80);
+    ckpt_policy_done(&p, false, size_of(9000), PS, at(0));
+    cr_assert_eq(p.linger_ms, 20);
+}
+
 /* copied: frames; the rest is behind the mark of a reader. */
 static bool
 force(struct ckpt_policy *p, int64_t frames, int64_t copied, int64_t ms)
