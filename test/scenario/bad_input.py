@@ -283,8 +283,8 @@ NO_DAEMON = {
 # Known, and not there: said by the daemon, with the words behind NOT_YET.
 NOT_BUILT = {
     "exec": (top("exec: app -x"), "line 1: exec: app ...", "running a command"),
+    "gs": (one("{url: 'gs://b/p'}"), replica(".url: gs://b/p"), "replicas of type gs"),
     "hooks": (top("exec:\n  - cmd: [a]"), "line 2: hooks: 1 of them", "hooks"),
-    "s3": (one("{url: 's3://b/p'}"), replica(".url: s3://b/p"), "replicas of type s3"),
 }
 
 WARNINGS = {
@@ -368,9 +368,9 @@ ARGUMENTS = {
         "(write s3://... or file://..., or use `path` for a folder)",
         None,
     ),
-    "replicate: to s3": (
-        ["replicate", "@DB@", "s3://b/p"],
-        f"s3://b/p: {NOT_YET} replicas of type s3 yet; use a folder, file:///PATH",
+    "replicate: to gs": (
+        ["replicate", "@DB@", "gs://b/p"],
+        f"gs://b/p: {NOT_YET} replicas of type gs yet; use a folder, file:///PATH",
         None,
     ),
     "replicate: twice to one place": (
@@ -517,14 +517,14 @@ SECRET_CONFIGS = [
     one("{url: 's3://b/p', bucket: b, secret-access-key: @SECRET@}"),
     one("{path: 's3://u:@SECRET@@b/p'}"),
     one("{type: s3, secret-access-key: @SECRET@}"),
-    one("{type: s3, bucket: b, secret-access-key: @SECRET@}"),
+    one("{type: s3, bucket: b, secret-access-key: @SECRET@, sync-interval: x}"),
     one("{type: s3, bucket: b, secret-access-key: !!int @SECRET@}"),
     one("{type: s3, bucket: b, secret-access-key: !!binary @SECRET@}"),
     one("{type: s3, bucket: b, secret-access-key: *@SECRET@}"),
     one("{type: s3, bucket: b, secret-access-key: [@SECRET@]}"),
     one("{type: s3, bucket: b, secret-access-key: {@SECRET@: 1}}"),
-    one("{type: s3, bucket: b, secret-access-key:@SECRET@}"),
-    one("{type: s3, bucket: b, secret-access-key=@SECRET@}"),
+    one("{type: s3, bucket: b, secret-access-key:@SECRET@, sync-interval: x}"),
+    one("{type: s3, bucket: b, secret-access-key=@SECRET@, sync-interval: x}"),
     one("{type: abs, account-key: @SECRET@, sas-token: '?sig=@SECRET@'}"),
     one("{type: sftp, host: h, user: u, password: @SECRET@, password-file: /f}"),
     one("{type: nats, bucket: b, jwt: @SECRET@, seed: @SECRET@, nkey: @SECRET@, client-key: k}"),
