@@ -171,3 +171,55 @@ def test_uploads_that_were_abandoned_long_ago_are_removed(litestream, ledger, bu
     daemon.stop()
     left = [k for k, _ in bucket.s3.uploads(bucket.bucket) if k.startswith(bucket.path)]
     assert left == [others]
+
+
+# --- standing still --------------------------------------------------------------------------
+
+
+def test_a_request_that_stands_still_holds_up_nothing_else(litestream, ledger, bucket, tmp_path):
+    other = lib.Ledger(tmp_path / "other.db")
+    settings = s3place.config(ledger, bucket.replica(), **{"shutdown-sync-timeout": "300ms"})
+    settings["dbs"].append(
+        {
+            "path": other.path,
+            "monitor-interval": "20ms",
+            "replica": bucket.replica(path=bucket.path + "-other"),
+        }
+    )
+    daemon = litestream.replicate(config=settings)
+    ledger.commit(1)
+    bucket.wait_all(ledger.path)
+    stall = faults.Stall()
+    bucket.proxy.fail(stall, times=None, path=f"{bucket.path}/", method="PUT")
+    ledger.commit(1)
+    assert stall.reached.wait(30)
+    other.commit(3)
+    prefix = f"{bucket.path}-other/0000/"
+    lib.wait_until(lambda: bucket.s3.keys(bucket.bucket, prefix), 30)
+    daemon.stop(status=1)  # in time: what stands still is given up
+    bucket.proxy.heal()
+    settings["shutdown-sync-timeout"] = "10s"
+    daemon = litestream.replicate(config=settings)
+    bucket.wait_all(ledger.path)
+    daemon.stop()
+    bucket.assert_restores(litestream, ledger.path)
+    other.close()
+
+
+def test_a_stop_in_the_middle_of_parts_leaves_no_upload(litestream, ledger, bucket):
+    s3place.large(ledger, 12)
+    stall = faults.Stall()
+    bucket.proxy.fail(stall, times=None, call="^part$", skip=1)
+    settings = s3place.config(ledger, bucket.replica(), **{"shutdown-sync-timeout": "300ms"})
+    daemon = litestream.replicate(config=settings)
+    assert stall.reached.wait(30)
+    daemon.stop(status=1)
+    assert bucket.proxy.count("abort") > 0
+    bucket.proxy.heal()
+    left = [u for u in bucket.s3.uploads(bucket.bucket) if u[0].startswith(bucket.path + "/")]
+    assert left == []
+    settings["shutdown-sync-timeout"] = "10s"
+    daemon = litestream.replicate(config=settings)
+    bucket.wait_all(ledger.path, 60)
+    daemon.stop()
+    bucket.assert_restores(litestream, ledger.path)
