@@ -153,34 +153,50 @@ ask_size(struct s3_task *t)
     s3_start(s3_drv_of(t)->client, &g->call);
 }
 
+/* More was announced than came. */
+static void
+go_on(struct s3_task *t)
+{
+    struct s3_get *g = &t->u.get;
+    struct err e;
+
+    if (g->got > g->got_before || ++g->fruitless < MAX_FRUITLESS) {
+        ask(t);
+        return;
+    }
+    err_set(&e, ERR_NETWORK, "s3: GetObject %s: the answers are shorter than they say",
+        g->key);
+    s3_task_finish(t, &e);
+}
+
+/* `off` is behind the end, or just there. */
+static void
+is_out_of_range(struct s3_task *t)
+{
+    struct s3_get *g = &t->u.get;
+    long long first, total;
+
+    if (parse_content_range(s3_header(&g->call, "Content-Range"), &first, &total) &&
+        total >= 0 && total != g->off)
+        s3_task_finish(t, &g->call.err);
+    else
+        ask_size(t);
+}
+
 static void
 on_range(void *arg)
 {
     struct s3_task *t = arg;
     struct s3_get *g = &t->u.get;
-    long long first, total;
 
-    if (g->call.err.code == ERR_RANGE && g->got == 0) {
-        if (parse_content_range(s3_header(&g->call, "Content-Range"), &first, &total) &&
-            total >= 0 && total != g->off)
-            s3_task_finish(t, &g->call.err);
-        else
-            ask_size(t);
-    } else if (g->enough) {
-        succeed(t);
-    } else if (g->call.err.code != ERR_OK) {
+    if (g->call.err.code == ERR_RANGE && g->got == 0)
+        is_out_of_range(t);
+    else if (g->call.err.code != ERR_OK && !g->enough)
         s3_task_finish(t, &g->call.err);
-    } else if (g->expected < 0 || (int64_t)g->got >= g->expected) {
+    else if (g->enough || g->expected < 0 || (int64_t)g->got >= g->expected)
         succeed(t);
-    } else if (g->got == g->got_before && ++g->fruitless >= MAX_FRUITLESS) {
-        struct err e;
-
-        err_set(&e, ERR_NETWORK,
-            "s3: GetObject %s: the answers are shorter than they say", g->key);
-        s3_task_finish(t, &e);
-    } else {
-        ask(t);
-    }
+    else
+        go_on(t);
 }
 
 static void
