@@ -97,6 +97,8 @@ s3_drv_open(struct drv *d, const struct cfg_replica *cfg, struct err *e)
     sd->drv = d;
     sd->cfg = cfg;
     uv_timer_init(d->env.loop, &sd->turn);
+    if (s3_client_address(sd->client)->provider == s3_provider_of(NULL))
+        sd->conditions = S3_COND_HONOURED; /* AWS says so */
     if (cfg->path[0] == '\0' || strcmp(cfg->path, ".") == 0) {
         char *key = s3_ltx_key(sd, 0, 1, 1);
 
