@@ -200,6 +200,7 @@ def test_a_request_that_stands_still_holds_up_nothing_else(litestream, ledger, b
     bucket.proxy.heal()
     settings["shutdown-sync-timeout"] = "10s"
     daemon = litestream.replicate(config=settings)
+    daemon.wait_worker(ledger.path)  # what stood still may be there already
     bucket.wait_all(ledger.path)
     daemon.stop()
     bucket.assert_restores(litestream, ledger.path)
@@ -220,6 +221,7 @@ def test_a_stop_in_the_middle_of_parts_leaves_no_upload(litestream, ledger, buck
     assert left == []
     settings["shutdown-sync-timeout"] = "10s"
     daemon = litestream.replicate(config=settings)
+    daemon.wait_worker(ledger.path)  # what stood still may be there already
     bucket.wait_all(ledger.path, 60)
     daemon.stop()
     bucket.assert_restores(litestream, ledger.path)
