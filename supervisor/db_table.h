@@ -138,8 +138,8 @@ const struct slot *db_entry_live_slot(const struct db_entry *d); /* for slot_pee
 size_t db_table_size(const struct db_table *t);    /* databases */
 size_t db_table_n_alive(const struct db_table *t); /* processes */
 
-/* Databases whose last changes are known not to have reached every replica: at the end, or
- * when they were stopped or removed before and were not started since. */
+/* Databases whose last changes are known not to have reached every replica: at the end,
+ * or when they were stopped or removed before and were not started since. */
 size_t db_table_n_failed(const struct db_table *t);
 
 /* --- changing -------------------------------------------------------------------------

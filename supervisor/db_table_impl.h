@@ -73,7 +73,7 @@ struct db_entry {
     bool removing;  /* to be forgotten when it has stopped */
     bool announced; /* its replicas were logged */
     bool restore;   /* first, if its file is missing */
-    bool behind; /* its last stop did not bring everything to every replica */
+    bool behind;    /* its last stop did not bring everything to every replica */
     bool restoring; /* pid is that of the restore */
     bool active;    /* counted in n_active */
 

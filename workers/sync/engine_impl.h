@@ -58,6 +58,9 @@ struct engine {
     struct stat db_at_seal;
     struct still still, overwritten;
     struct mono overwritten_since, overwritten_at; /* first and last seen to change */
+    struct mono overwritten_first;
+    unsigned n_overwritten; /* since then */
+    bool times_lie;         /* what the file system says of changes is of no use */
     bool floor_known;
     uint64_t floor;
     const char *image_reason;        /* an image is wanted whatever the WAL says */

@@ -6,6 +6,13 @@
 #define QUIET_LOOK_MS 100
 #define QUIET_WAIT_MS 30000 /* what goes on changing is captured as it is */
 
+/*
+ * A file system that sets the time of a change when it likes, or a program that touches
+ * the file, looks the same. So many full images in so long are believed, and no more.
+ */
+#define BELIEVED 3
+#define BELIEVED_IN_MS (10 * 60 * 1000)
+
 /* --- a seal without a checkpoint of ours ----------------------------------------------
  */
 
@@ -89,7 +96,7 @@ engine_db_overwritten(struct engine *eng)
     struct stat now;
 
     take_still(eng);
-    if (!eng->still.set || fstat(dbconn_fd(eng->db), &now) != 0 ||
+    if (eng->times_lie || !eng->still.set || fstat(dbconn_fd(eng->db), &now) != 0 ||
         as_it_was(&eng->still, &now))
         return false;
     /* Asked after the file: what was copied meanwhile is seen. */
@@ -102,13 +109,34 @@ engine_db_overwritten(struct engine *eng)
 /* --- a file that was overwritten ------------------------------------------------------
  */
 
+static bool
+is_believed(struct engine *eng)
+{
+    if (eng->n_overwritten == 0 ||
+        mono_since_ms(eng->overwritten_first) > BELIEVED_IN_MS) {
+        eng->n_overwritten = 0;
+        eng->overwritten_first = mono_now();
+    }
+    if (eng->n_overwritten++ < BELIEVED)
+        return true;
+    log_warn(
+        "database file seems to be overwritten again and again, and is not looked at "
+        "any more",
+        LF_STR("path", eng->opt.db_path),
+        LF_STR("hint",
+            "find out what sets its time of modification; stop litestream before "
+            "the file is overwritten"));
+    eng->times_lie = true;
+    return false;
+}
+
 bool
 engine_wait_for_overwriting(struct engine *eng)
 {
     struct stat now;
 
     if (!eng->overwritten.set) {
-        if (!engine_db_overwritten(eng))
+        if (!engine_db_overwritten(eng) || !is_believed(eng))
             return false;
         log_warn("database file was overwritten, capturing all of it",
             LF_STR("path", eng->opt.db_path));

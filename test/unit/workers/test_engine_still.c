@@ -253,6 +253,28 @@ Test(engine_still, an_overwritten_file_is_remembered)
     expect_image();
 }
 
+/* Who touches the file all the time does not get a full image each time. */
+Test(engine_still, a_file_that_is_touched_again_and_again)
+{
+    struct timespec times[2] = { { .tv_nsec = UTIME_OMIT } };
+    struct engine_checkpoint c;
+    struct err e;
+
+    with_older_copy();
+    for (int i = 0; i < 6; i++) {
+        update(0, 1 + i, 400 + i);
+        cr_assert(rig_sync(&r));
+        cr_assert_eq(engine_checkpoint(r.eng, &c, &e), 0);
+        cr_assert(c.complete);
+        times[1].tv_sec = 1000 + i;
+        cr_assert_eq(utimensat(AT_FDCWD, r.db, times, 0), 0);
+        cr_assert(rig_sync(&r), "%s", r.err.text);
+        cr_assert(rig_equal(&r));
+    }
+    cr_assert_eq(r.replay.n_images, 1 + 3);
+    done();
+}
+
 /* Checkpoints of ours and of others write to the file as well. */
 Test(engine_still, checkpoints_are_not_taken_for_overwriting)
 {
