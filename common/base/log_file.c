@@ -15,12 +15,14 @@ static int file = -1;
 static int
 open_again(const char *path, int *fd, struct err *e)
 {
+    int rc;
+
     *fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, MODE);
     if (*fd >= 0)
         return 0;
-    err_errno(e, errno, "open log file %s", path);
+    rc = err_errno(e, errno, "open log file %s", path);
     err_hint(e, "name a file in a folder that exists and may be written to");
-    return e->code;
+    return rc;
 }
 
 int

@@ -308,6 +308,16 @@ send_instance(struct aws_fetch *f, const struct aws_step *s, struct err *e)
     return rc;
 }
 
+/* A text of the JSON tree, before that is freed. */
+static void
+forget(const char *secret)
+{
+    char *text;
+
+    memcpy(&text, &secret, sizeof(text)); /* it is const for others only */
+    explicit_bzero(text, strlen(text));
+}
+
 /* The access token of a login that is still good. */
 static int
 sso_token(const char *path, struct secret *out, struct err *e)
@@ -332,7 +342,7 @@ sso_token(const char *path, struct secret *out, struct err *e)
     else
         err_hint(e, "aws sso login");
     if (token != NULL)
-        explicit_bzero((char *)(uintptr_t)token, strlen(token));
+        forget(token);
     json_decref(root);
     secret_wipe(&text);
     return rc;
