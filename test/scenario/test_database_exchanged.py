@@ -33,7 +33,7 @@ class Site:
             "replica": {"path": self.replica, "sync-interval": "20ms"},
             **more,
         }
-        return self.litestream.replicate(config={"dbs": [db]})
+        return self.litestream.replicate(config={"dbs": [db], "logging": {"level": "debug"}})
 
     def caught_up(self):
         self.litestream.wait_caught_up(self.db, self.replica, 20)
@@ -136,6 +136,7 @@ def test_by_rename_while_there_is_no_daemon(site, end, app):
 
 def test_nothing_is_captured_anew_when_checkpoints_write_to_the_file(site):
     daemon = site.start()
+    daemon.wait_log("opened db")
     site.con.execute("PRAGMA busy_timeout = 20")  # TRUNCATE waits for the daemon's reading
     for n in range(30):
         site.update(10 + n)
@@ -145,7 +146,7 @@ def test_nothing_is_captured_anew_when_checkpoints_write_to_the_file(site):
             site.caught_up()
             daemon.stop()
             daemon = site.start()
-            daemon.wait_worker(site.db)
+            daemon.wait_log("opened db")  # before that nobody keeps the WAL as it is
     site.caught_up()
     site.assert_restores()
     daemon.stop()
