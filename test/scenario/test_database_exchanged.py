@@ -53,6 +53,14 @@ class Site:
         self.caught_up()
         self.checkpointed()
         assert os.path.getsize(self.old) == os.path.getsize(self.db)
+        lib.wait_until(self.clock_has_gone_on, 20, "another time of modification")
+
+    def clock_has_gone_on(self):
+        """Two writes in one tick of the file system's clock look like one."""
+        probe = self.db + ".probe"
+        with open(probe, "w", encoding="ascii") as f:
+            f.write("x")
+        return os.stat(probe).st_mtime_ns > os.stat(self.db).st_mtime_ns
 
     def checkpointed(self):
         def copied():

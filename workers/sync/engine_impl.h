@@ -139,9 +139,11 @@ void engine_note_caught_up(struct engine *eng);
  *
  * So that is a seal (decide.h), as after a checkpoint of ours. And as long as the lock is
  * held nobody may write to the database file at all; one that changes was overwritten in
- * place, and no WAL tells with what. A number of copied frames counts because a
- * checkpoint writes it down behind the last page, and a partial one (which stops at the
- * mark of a reader and leaves pages out that later frames hold) cannot reach mxFrame.
+ * place, and no WAL tells with what. (Within a tick of the file system's clock after a
+ * checkpoint, some milliseconds, the two look like one change.) A number of copied frames
+ * counts because a checkpoint writes it down behind the last page, and a partial one
+ * (which stops at the mark of a reader and leaves pages out that later frames hold)
+ * cannot reach mxFrame.
  */
 
 /* After a sync: seals, if all that was captured is copied as well. */
