@@ -118,9 +118,10 @@ def test_a_database_grows_over_the_lock_page(litestream, tmp_path, page_size, au
             grow(con, lock_page + 3)
     grow(con, lock_page + 40, in_one=True)
     litestream.wait_caught_up(db, replica)
-    newest = f"{disk.newest_txid(replica):016x}.ltx"
 
     def merged_all():
+        """Also what the daemon writes itself, once, to cut the WAL."""
+        newest = f"{disk.newest_txid(replica):016x}.ltx"
         return any(name.endswith(newest) for name in disk.level_names(replica, 1))
 
     lib.wait_until(merged_all, 100, "level 1 to have everything")
