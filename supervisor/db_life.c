@@ -159,6 +159,15 @@ on_channel_end(void *arg, const struct err *e)
 /* --- starts ---------------------------------------------------------------------------
  */
 
+struct db_start {
+    struct db_entry *entry;
+    struct spawn spawn;
+    int failed; /* an error class; 0: pid and channel are there */
+    struct err err;
+    pid_t pid;
+    int channel;
+};
+
 static void on_restart_due(uv_timer_t *h);
 
 static void
@@ -193,38 +202,44 @@ take_own_watch(struct db_entry *d)
     d->table->own_left--;
 }
 
+static void
+describe_start(struct db_entry *d, struct spawn *s)
+{
+    const struct config *c = cfg_share_config(d->now.share);
+    const struct db_table_options *o = &d->table->opt;
+    struct slot_data fresh;
+
+    take_own_watch(d);
+    *s = (struct spawn){ .start = { .config = c,
+                             .db = d->now.db,
+                             .slot = d->slot,
+                             .incarnation = ++d->incarnation,
+                             .own_watch = d->own_watch,
+                             .shutdown_timeout_ms = c->shutdown_sync_timeout_ns / 1000000,
+                             .shutdown_interval_ms =
+                                 c->shutdown_sync_interval_ns / 1000000,
+                             .once = { .wanted = o->once,
+                                 .snapshot = o->force_snapshot,
+                                 .retention = o->enforce_retention } } };
+    fresh = (struct slot_data){ .incarnation = d->incarnation, .state = WS_STARTING };
+    slot_write(d->slot, &fresh);
+    d->ready = false;
+}
+
+/* Its worker is there: what it says is listened to. */
 static int
-start_worker(struct db_entry *d, struct err *e)
+take_worker(struct db_entry *d, const struct db_start *s, struct err *e)
 {
     struct db_table *t = d->table;
-    const struct config *c = cfg_share_config(d->now.share);
-    struct spawn s = { .start = { .config = c,
-                           .db = d->now.db,
-                           .slot = d->slot,
-                           .incarnation = ++d->incarnation,
-                           .shutdown_timeout_ms = c->shutdown_sync_timeout_ns / 1000000,
-                           .shutdown_interval_ms = c->shutdown_sync_interval_ns / 1000000,
-                           .once = { .wanted = t->opt.once,
-                               .snapshot = t->opt.force_snapshot,
-                               .retention = t->opt.enforce_retention } } };
     struct link_options options = { .loop = t->opt.loop,
+        .fd = s->channel,
         .from = MSG_FROM_WORKER,
         .incarnation = d->incarnation,
         .message = on_message,
         .ended = on_channel_end,
         .arg = d };
-    struct slot_data fresh = { .incarnation = d->incarnation, .state = WS_STARTING };
-    int rc;
 
-    take_own_watch(d);
-    s.start.own_watch = d->own_watch;
-    slot_write(d->slot, &fresh);
-    d->ready = false;
-    rc = spawn_worker(&s, &d->pid, &options.fd, e);
-    if (rc != 0) {
-        d->pid = 0;
-        return rc;
-    }
+    d->pid = s->pid;
     if (d->behind) /* what is missing is up to this life */
         t->n_failed--;
     d->behind = false;
@@ -235,28 +250,94 @@ start_worker(struct db_entry *d, struct err *e)
     return link_open(&options, &d->link, e);
 }
 
-/* Starts or, when the system has no room for a process now, tries again like after a
- * death. */
+/* When the system has no room for a process now, it is tried again like after a death. */
 static void
-try_start(struct db_entry *d)
+tell_of_start(const struct db_start *s)
 {
+    struct db_entry *d = s->entry;
     bool failed_now;
-    struct err e;
 
-    announce(d);
-    if (start_worker(d, &e) == 0) {
+    if (s->failed == 0) {
         db_settle(d);
         db_ask_send_starts(d);
         db_tell(d, DB_EVENT_STARTED);
         return;
     }
-    log_error("cannot start worker", LF_STR("path", d->path.text), LF_ERR(&e));
+    log_error("cannot start worker", LF_STR("path", d->path.text), LF_ERR(&s->err));
     if (d->pid > 0)
         kill(d->pid, SIGKILL); /* without a channel it is of no use; reaped as a death */
     else
         start_again_later(d, restart_policy_died(&d->policy, 0, false, &failed_now));
     db_settle(d);
-    db_ask_fail(d, 1u << ASK_START, &e);
+    db_ask_fail(d, 1u << ASK_START, &s->err);
+}
+
+/*
+ * The forks come in a row, with nothing between them: a page that we write to between two
+ * forks is copied, and the older of the two workers keeps the copy for as long as it
+ * lives.
+ */
+static void
+start_these(struct db_start *starts, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        announce(starts[i].entry);
+        describe_start(starts[i].entry, &starts[i].spawn);
+    }
+    mem_seal();
+    for (size_t i = 0; i < n; i++) {
+        struct db_start *s = &starts[i];
+
+        s->failed = spawn_worker(&s->spawn, &s->pid, &s->channel, &s->err);
+    }
+    mem_unseal();
+    for (size_t i = 0; i < n; i++) {
+        struct db_start *s = &starts[i];
+
+        s->entry->starting = false;
+        if (s->failed == 0)
+            s->failed = take_worker(s->entry, s, &s->err);
+    }
+    for (size_t i = 0; i < n; i++) /* others may ask for more starts and stops now */
+        tell_of_start(&starts[i]);
+}
+
+void
+db_start_all(struct db_table *t)
+{
+    struct db_start *starts;
+    size_t n = t->n_starts;
+
+    if (n == 0)
+        return;
+    starts = mem_new_array(n, sizeof(*starts));
+    for (size_t i = 0; i < n; i++)
+        starts[i].entry = t->starts[i];
+    t->n_starts = 0;
+    start_these(starts, n);
+    mem_free(starts);
+}
+
+/* At the next db_start_all(). */
+static void
+start_with_others(struct db_entry *d)
+{
+    struct db_table *t = d->table;
+
+    if (d->starting)
+        return;
+    if (t->n_starts == DB_START_BATCH)
+        db_start_all(t);
+    d->starting = true;
+    t->starts[t->n_starts++] = d;
+}
+
+/* With those that were to be started anyway. */
+static void
+start_now(struct db_entry *d)
+{
+    start_with_others(d);
+    db_start_all(d->table);
 }
 
 /*
@@ -288,7 +369,7 @@ static void
 start(struct db_entry *d)
 {
     if (!try_restore(d))
-        try_start(d);
+        start_with_others(d);
     db_settle(d);
 }
 
@@ -322,6 +403,7 @@ on_restart_due(uv_timer_t *h)
 
     if (d->wanted && !d->stopping && d->pid == 0)
         start(d);
+    db_start_all(d->table);
     db_settle(d);
 }
 
@@ -372,6 +454,8 @@ db_begin_stop(struct db_entry *d, int64_t timeout_ms, bool skip)
     bool waits = d->wanted && !d->table->opt.once && d->pid == 0 && !is_missing(d) &&
                  (d->queued || uv_is_active((uv_handle_t *)&d->restart));
 
+    if (d->starting)
+        db_start_all(d->table);
     if (d->stopping) {
         if (skip && d->pid > 0)
             send_stop(d, true);
@@ -382,7 +466,7 @@ db_begin_stop(struct db_entry *d, int64_t timeout_ms, bool skip)
     d->stop_timeout_ms = timeout_ms;
     d->farewell = (struct db_answer){ .err = ERR_NONE };
     if (waits && !skip) {
-        try_start(d);
+        start_now(d);
         uv_timer_stop(&d->restart);
         if (d->pid == 0)
             stop_failed(d, ERR_LIMIT, "no worker could be started for the final sync");
@@ -509,7 +593,7 @@ died_while_stopping(struct db_entry *d, int status)
     if (again) {
         d->second_stop = true;
         drop_link(d);
-        try_start(d);
+        start_now(d);
         uv_timer_stop(&d->restart);
     }
     if (d->pid > 0)

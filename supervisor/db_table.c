@@ -11,9 +11,6 @@
 #include "config/diff.h"
 #include "supervisor/db_table_impl.h"
 
-/* How many workers are forked before the loop looks at anything else. */
-#define WORK_BATCH 32
-
 static int
 compare_keys(const void *a, const void *b)
 {
@@ -227,7 +224,7 @@ forget(struct db_entry *d)
 {
     struct db_table *t = d->table;
 
-    must(d->pid == 0 && d->link == NULL && d->n_asks == 0);
+    must(!d->starting && d->pid == 0 && d->link == NULL && d->n_asks == 0);
     slot_pool_give(&t->slots, d->slot);
     d->slot = NULL;
     if (d->own_watch)
@@ -477,12 +474,13 @@ on_work(uv_idle_t *h)
     struct db_table *t = container_of(h, struct db_table, work);
 
     t->running = true;
-    for (int i = 0; i < WORK_BATCH && t->queue_first != NULL; i++) {
+    for (int i = 0; i < DB_START_BATCH && t->queue_first != NULL; i++) {
         struct db_entry *d = t->queue_first;
 
         dequeue(d);
         db_work(d);
     }
+    db_start_all(t);
     if (t->queue_first != NULL)
         return;
     uv_idle_stop(&t->work);
@@ -522,7 +520,7 @@ db_tell_idle(struct db_table *t)
 bool
 db_is_active(const struct db_entry *d)
 {
-    return d->queued || d->pid > 0 || d->link != NULL || d->stopping ||
+    return d->queued || d->starting || d->pid > 0 || d->link != NULL || d->stopping ||
            uv_is_active((const uv_handle_t *)&d->restart);
 }
 

@@ -31,6 +31,9 @@ struct db_place {
     unsigned n; /* 2: of the present and of the next configuration */
 };
 
+/* How many workers are forked in a row, before the loop looks at anything else. */
+#define DB_START_BATCH 32
+
 #define DB_MAX_PLACES (1 + SLOT_MAX_REPLICAS)
 
 /* What an entry runs by. */
@@ -78,7 +81,8 @@ struct db_entry {
     bool active;    /* counted in n_active */
 
     /* the process */
-    pid_t pid; /* 0: not running */
+    bool starting; /* it is one of the next forks */
+    pid_t pid;     /* 0: not running */
     uint32_t incarnation;
     struct link *link;
     struct mono started;
@@ -107,6 +111,8 @@ struct db_table {
     struct slot_pool slots;
     struct db_entry *first, *last;
     struct db_entry *queue_first, *queue_last;
+    struct db_entry *starts[DB_START_BATCH];
+    size_t n_starts;
     void *by_path, *by_place, *by_pid; /* tsearch trees */
     size_t n_entries, n_alive, n_failed;
     size_t n_active;   /* entries with a process, a channel, or something to do */
@@ -130,6 +136,7 @@ bool db_is_active(const struct db_entry *d);
 
 /* db_life.c */
 void db_work(struct db_entry *d); /* its turn: starts what is wanted, ends what is over */
+void db_start_all(struct db_table *t); /* forks those whose turn it was */
 void db_begin_stop(struct db_entry *d, int64_t timeout_ms, bool skip);
 
 /* db_ask.c */

@@ -8,6 +8,7 @@
 
 #ifdef __GLIBC__
 #include <malloc.h>
+#include <unistd.h>
 #endif
 
 #include "common/base/must.h"
@@ -116,4 +117,68 @@ mem_trim(void)
 #ifdef __GLIBC__
     malloc_trim(0);
 #endif
+}
+
+/* --- sealing --------------------------------------------------------------------------
+ */
+
+/* What fills a hole. */
+struct plug {
+    struct plug *next;
+};
+
+static struct plug *plugs;
+
+#ifdef __GLIBC__
+
+/* Fills a hole of at least this size. False: there is none, it would come from the end.
+ */
+static bool
+plug_one(size_t bytes, const char *end)
+{
+    struct plug *p = malloc(bytes);
+
+    if (p == NULL)
+        return false;
+    if ((const char *)p >= end) {
+        free(p);
+        return false;
+    }
+    p->next = plugs;
+    plugs = p;
+    return true;
+}
+
+void
+mem_seal(void)
+{
+    struct mallinfo2 info = mallinfo2();
+    const char *end = (const char *)sbrk(0) - info.keepcost;
+
+    must(plugs == NULL);
+    if (info.fordblks <= info.keepcost)
+        return; /* no holes, or an allocator that does not tell */
+    for (size_t bytes = MMAP_BYTES / 2; bytes >= sizeof(struct plug); bytes -= bytes / 8)
+        while (plug_one(bytes, end))
+            ;
+}
+
+#else
+
+void
+mem_seal(void)
+{
+}
+
+#endif
+
+void
+mem_unseal(void)
+{
+    while (plugs != NULL) {
+        struct plug *p = plugs;
+
+        plugs = p->next;
+        free(p);
+    }
 }

@@ -32,4 +32,13 @@ void mem_setup(void);
 /* Gives unused memory back to the system; some microseconds. */
 void mem_trim(void);
 
+/*
+ * For a process that forks many others which live long: between these two the heap has no
+ * holes, so that what a child allocates lies together at its end, and not in dozens of
+ * pages each of which would have to be copied from its parent's. A child stays sealed.
+ * Not nested.
+ */
+void mem_seal(void);
+void mem_unseal(void);
+
 #endif

@@ -76,3 +76,100 @@ Test(mem, copies_and_formats_strings)
     mem_free(d);
     mem_free(e);
 }
+
+/* Every other one of many pieces of memory is a hole. */
+#define N_PIECES 400
+#define PIECE_BYTES 200
+
+struct holes {
+    char *kept[N_PIECES / 2];
+    const char *last; /* of all pieces */
+};
+
+static void
+make_holes(struct holes *h)
+{
+    char *freed[N_PIECES / 2];
+
+    h->last = NULL;
+    for (int i = 0; i < N_PIECES; i++) {
+        char *p = mem_new(PIECE_BYTES);
+
+        memset(p, i, PIECE_BYTES);
+        (i % 2 == 0 ? h->kept : freed)[i / 2] = p;
+        if (p > h->last)
+            h->last = p;
+    }
+    for (int i = 0; i < N_PIECES / 2; i++)
+        mem_free(freed[i]);
+}
+
+static void
+free_kept(struct holes *h)
+{
+    for (int i = 0; i < N_PIECES / 2; i++) {
+        for (int at = 0; at < PIECE_BYTES; at++)
+            cr_assert_eq(h->kept[i][at], (char)(2 * i));
+        mem_free(h->kept[i]);
+    }
+}
+
+/* How many of some new pieces lie in holes; they are not freed before all are there. */
+static int
+n_in_holes(const struct holes *h)
+{
+    char *p[N_PIECES / 8];
+    int n = 0;
+
+    for (int i = 0; i < N_PIECES / 8; i++) {
+        p[i] = mem_new(PIECE_BYTES);
+        n += p[i] <= h->last;
+    }
+    for (int i = 0; i < N_PIECES / 8; i++)
+        mem_free(p[i]);
+    return n;
+}
+
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__)
+#define PLUGS_HOLES true
+#else
+#define PLUGS_HOLES false
+#endif
+
+Test(mem, a_sealed_heap_has_no_holes_until_it_is_unsealed)
+{
+    struct holes h;
+
+    make_holes(&h);
+    for (int round = 0; round < 3; round++) {
+        mem_seal();
+        if (PLUGS_HOLES)
+            cr_expect_eq(n_in_holes(&h), 0, "%d", round);
+        mem_unseal();
+        if (PLUGS_HOLES)
+            cr_expect_eq(n_in_holes(&h), N_PIECES / 8, "%d", round);
+    }
+    free_kept(&h);
+}
+
+/* What was taken as the end of the heap must not be a hole itself. */
+Test(mem, large_holes_are_plugged_too)
+{
+    struct holes h;
+    char *large[4], *between[4];
+
+    for (int i = 0; i < 4; i++) {
+        large[i] = mem_new(50000);
+        between[i] = mem_new(PIECE_BYTES);
+    }
+    make_holes(&h);
+    for (int i = 0; i < 4; i++)
+        mem_free(large[i]);
+    mem_seal();
+    if (PLUGS_HOLES)
+        cr_expect_eq(n_in_holes(&h), 0);
+    mem_unseal();
+    for (int i = 0; i < 4; i++)
+        mem_free(between[i]);
+    free_kept(&h);
+}
