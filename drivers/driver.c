@@ -1,5 +1,9 @@
 #include "drivers/driver.h"
 
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
 #include "common/base/container.h"
 #include "common/base/mem.h"
 #include "common/base/must.h"
@@ -37,17 +41,36 @@ close_if_idle(struct drv *d)
 const int64_t drv_bucket_ms[DRV_N_BUCKETS] = { 10, 50, 100, 500, 1000, 5000, 10000, 30000,
     60000 };
 
+/* "ERR_AUTH" -> "auth" */
 static void
-count_error(struct drv_stats *s, enum err_code code)
+name_failure(const struct err *e, char out[ERR_PROVIDER_MAX])
 {
-    unsigned i = 0;
+    snprintf(out, ERR_PROVIDER_MAX, "%s",
+        e->provider[0] != '\0' ? e->provider : err_code_name(e->code) + strlen("ERR_"));
+    for (size_t i = 0; e->provider[0] == '\0' && out[i] != '\0'; i++)
+        out[i] = (char)tolower((unsigned char)out[i]);
+}
 
-    s->errors++;
-    while (i < DRV_N_CODES - 1 && s->code[i] != 0 && s->code[i] != code)
-        i++;
-    if (s->code[i] == 0)
-        s->code[i] = code;
-    s->code_count[i]++;
+static void
+count_failure(struct drv *d, enum drv_kind kind, const struct err *e)
+{
+    struct drv_failure *f = d->failures;
+    char code[ERR_PROVIDER_MAX] = { 0 };
+
+    d->stats[kind].errors++;
+    name_failure(e, code);
+    while (f < d->failures + DRV_N_WAYS && f->n > 0 &&
+           (f->kind != kind || strcmp(f->code, code) != 0))
+        f++;
+    if (f == d->failures + DRV_N_WAYS) {
+        f = d->failures + DRV_N_WAYS + kind;
+        memcpy(code, "other", sizeof("other"));
+    }
+    if (f->n == 0) {
+        memcpy(f->code, code, sizeof(code));
+        f->kind = kind;
+    }
+    f->n++;
 }
 
 static void
@@ -67,7 +90,7 @@ count(struct drv_op *op)
         s->bytes += (uint64_t)op->res.size;
     else if (op->err.code != ERR_NOT_FOUND && op->err.code != ERR_CANCELLED &&
              op->err.code != ERR_EXISTS)
-        count_error(s, op->err.code);
+        count_failure(op->drv, op->kind, &op->err);
 }
 
 static void
@@ -184,7 +207,7 @@ op_started(struct drv_op *op, int rc, const struct err *e)
         return op;
     must(!op->finished && d->active == op);
     d->stats[op->kind].count++;
-    count_error(&d->stats[op->kind], e->code);
+    count_failure(d, op->kind, e);
     d->active = op->next;
     if (d->active != NULL)
         d->active->prev = NULL;
@@ -279,4 +302,10 @@ const struct drv_stats *
 drv_stats(const struct drv *d, enum drv_kind kind)
 {
     return &d->stats[kind];
+}
+
+const struct drv_failure *
+drv_failures(const struct drv *d)
+{
+    return d->failures;
 }

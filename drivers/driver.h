@@ -138,18 +138,24 @@ enum drv_kind { DRV_LIST, DRV_GET, DRV_PUT, DRV_DELETE, DRV_N_KINDS };
 #define DRV_N_BUCKETS 9
 extern const int64_t drv_bucket_ms[DRV_N_BUCKETS];
 
-#define DRV_N_CODES 4
-
 struct drv_stats {
     uint64_t count;
     uint64_t errors;
     uint64_t bytes; /* get, put */
     uint64_t ns;    /* time under way */
     uint64_t le[DRV_N_BUCKETS];
-    /* Errors by enum err_code, 0: not used yet; further kinds count with the last one. */
-    uint64_t code[DRV_N_CODES];
-    uint64_t code_count[DRV_N_CODES];
 };
+
+/* How often operations of a kind failed in one way. */
+struct drv_failure {
+    char code[ERR_PROVIDER_MAX]; /* err.provider, else "auth" for ERR_AUTH; or "other" */
+    uint32_t kind;               /* enum drv_kind */
+    uint64_t n;                  /* 0: this entry is not used */
+};
+
+/* The first ways that there were, then one "other" for each kind. */
+#define DRV_N_WAYS 4
+#define DRV_N_FAILURES (DRV_N_WAYS + DRV_N_KINDS)
 
 /* Checks the configuration; connects later. cfg is borrowed until drv_close is through.
  */
@@ -184,5 +190,6 @@ void drv_cancel(struct drv_op *op);
 
 const char *drv_type(const struct drv *d); /* "file", "s3" ... */
 const struct drv_stats *drv_stats(const struct drv *d, enum drv_kind kind);
+const struct drv_failure *drv_failures(const struct drv *d); /* DRV_N_FAILURES */
 
 #endif

@@ -54,6 +54,7 @@ struct drv {
     struct drv_env env;
     void *state;
     struct drv_stats stats[DRV_N_KINDS];
+    struct drv_failure failures[DRV_N_FAILURES];
 
     struct drv_op *active; /* started, not finished */
     struct drv_op *finished, **last_finished;

@@ -87,7 +87,7 @@ trap 'exit 143' TERM
 
 packages="build-essential cmake ninja-build pkg-config ca-certificates libuv1-dev libyaml-dev
     liblz4-dev libjansson-dev libcurl4-openssl-dev libmicrohttpd-dev libssh-dev libexpat1-dev
-    libssl-dev sqlite3"
+    libssl-dev zlib1g-dev sqlite3"
 
 missing_packages() {
     for package in $packages; do

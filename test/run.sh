@@ -81,7 +81,7 @@ export LITESTREAM_TEST_SLOW
 
 packages="build-essential cmake ninja-build pkg-config ca-certificates git libuv1-dev
     libyaml-dev liblz4-dev libjansson-dev libcurl4-openssl-dev libmicrohttpd-dev libssh-dev
-    libexpat1-dev libssl-dev libcriterion-dev python3 python3-pytest sqlite3 strace gdb procps
+    libexpat1-dev libssl-dev zlib1g-dev libcriterion-dev python3 python3-pytest sqlite3 strace gdb procps
     util-linux man-db perl openssh-server openssh-client libpam-wrapper libnss-wrapper
     chromium radosgw ceph-mon ceph-osd ceph-common swift-proxy swift-account swift-container
     swift-object faketime openssl"

@@ -13,6 +13,7 @@
 #undef err_errno
 #undef err_wrap
 #undef err_hint
+#undef err_provider
 
 struct err_info {
     const char *name;
@@ -124,6 +125,7 @@ err_set(struct err *e, enum err_code code, const char *fmt, ...)
     e->code = code;
     e->sys_errno = 0;
     e->hint[0] = '\0';
+    e->provider[0] = '\0';
     return (int)code;
 }
 
@@ -139,6 +141,7 @@ err_errno(struct err *e, int sys_errno, const char *fmt, ...)
     e->code = code;
     e->sys_errno = sys_errno;
     e->hint[0] = '\0';
+    e->provider[0] = '\0';
     text_add(e->text, sizeof(e->text), ": ");
     text_add(e->text, sizeof(e->text), err_errno_text(sys_errno));
     return (int)code;
@@ -171,5 +174,18 @@ err_hint(struct err *e, const char *fmt, ...)
         text_set(e->hint, sizeof(e->hint), fmt, ap);
         va_end(ap);
     }
+    return (int)e->code;
+}
+
+int
+err_provider(struct err *e, const char *name)
+{
+    static const char good[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    size_t len = strnlen(name, sizeof(e->provider));
+
+    must(e->code != ERR_OK);
+    if (len < sizeof(e->provider) && strspn(name, good) == len)
+        memcpy(e->provider, name, len + 1);
     return (int)e->code;
 }

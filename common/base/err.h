@@ -32,12 +32,15 @@ enum err_code {
 
 #define ERR_TEXT_MAX 1024 /* bytes with the NUL; a longer chain keeps its beginning */
 #define ERR_HINT_MAX 256
+#define ERR_PROVIDER_MAX 28
 
 struct err {
     enum err_code code;
     int sys_errno;           /* errno behind it, 0: none */
     char text[ERR_TEXT_MAX]; /* outermost meaning first, ": " between levels */
     char hint[ERR_HINT_MAX]; /* a command line that helps, or empty */
+    /* What a store calls it, "AccessDenied"; letters, digits and ._- only; or empty */
+    char provider[ERR_PROVIDER_MAX];
 };
 
 #define ERR_NONE                                                                         \
@@ -59,11 +62,17 @@ int err_set(struct err *e, enum err_code code, const char *fmt, ...)
 int err_errno(struct err *e, int sys_errno, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Puts "words: " in front of the text; keeps code and hint; returns the code. */
+/* Puts "words: " in front of the text; keeps the rest; returns the code. */
 int err_wrap(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Sets the hint unless one is there; returns the code. */
 int err_hint(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/*
+ * Notes what the store behind it calls this error; returns the code. A name that is too
+ * long or has other characters is not taken: it comes from outside.
+ */
+int err_provider(struct err *e, const char *name);
 
 /*
  * What "never 0" means, in a form that compilers and static analysers believe: without it
@@ -82,6 +91,7 @@ int err_hint(struct err *e, const char *fmt, ...) __attribute__((format(printf, 
 #define err_errno(...) ERR_NEVER_0(err_errno(__VA_ARGS__))
 #define err_wrap(...) ERR_NEVER_0(err_wrap(__VA_ARGS__))
 #define err_hint(...) ERR_NEVER_0(err_hint(__VA_ARGS__))
+#define err_provider(...) ERR_NEVER_0(err_provider(__VA_ARGS__))
 
 /* The code of an error that is set, for a function that did not set it itself. */
 #define err_code(e) ERR_NEVER_0((e)->code)

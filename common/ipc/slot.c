@@ -65,26 +65,47 @@ slot_write(struct slot *s, const struct slot_data *data)
     atomic_store_explicit(&s->seq, seq + 1, memory_order_release);
 }
 
-bool
-slot_read(const struct slot *s, struct slot_data *data)
+static bool
+read_words(const struct slot *s, size_t first, size_t n, uint64_t *words)
 {
-    uint64_t words[SLOT_WORDS];
     bool good = false;
 
     for (int i = 0; i < READ_ATTEMPTS && !good; i++) {
         uint64_t before = atomic_load_explicit(&s->seq, memory_order_acquire);
 
-        for (size_t w = 0; w < SLOT_WORDS; w++)
-            words[w] = atomic_load_explicit(&s->words[w], memory_order_relaxed);
+        for (size_t w = 0; w < n; w++)
+            words[w] = atomic_load_explicit(&s->words[first + w], memory_order_relaxed);
         atomic_thread_fence(memory_order_acquire);
         good = before % 2 == 0 &&
                before == atomic_load_explicit(&s->seq, memory_order_relaxed);
     }
+    return good;
+}
+
+bool
+slot_read(const struct slot *s, struct slot_data *data)
+{
+    uint64_t words[SLOT_WORDS];
+    bool good = read_words(s, 0, SLOT_WORDS, words);
+
     memcpy(data, words, sizeof(*data));
     data->last_error[SLOT_TEXT_MAX - 1] = '\0';
     data->last_words[SLOT_TEXT_MAX - 1] = '\0';
     for (unsigned i = 0; i < SLOT_MAX_REPLICAS; i++)
         data->replica[i].error[SLOT_ERROR_MAX - 1] = '\0';
+    return good;
+}
+
+bool
+slot_read_part(const struct slot *s, size_t offset, void *out, size_t size)
+{
+    uint64_t words[SLOT_WORDS];
+    bool good;
+
+    must(offset % sizeof(uint64_t) == 0 && size % sizeof(uint64_t) == 0);
+    must(offset <= sizeof(struct slot_data) && size <= sizeof(struct slot_data) - offset);
+    good = read_words(s, offset / sizeof(uint64_t), size / sizeof(uint64_t), words);
+    memcpy(out, words, size);
     return good;
 }
 

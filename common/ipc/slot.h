@@ -33,9 +33,10 @@ enum slot_phase {
 
 const char *slot_phase_name(uint64_t phase); /* "writing an LTX file" */
 
-#define SLOT_N_OPS 4     /* PUT, GET, DELETE, LIST */
-#define SLOT_N_BUCKETS 9 /* as DRV_N_BUCKETS */
-#define SLOT_N_CODES 4   /* as DRV_N_CODES */
+#define SLOT_N_OPS 4      /* PUT, GET, DELETE, LIST */
+#define SLOT_N_BUCKETS 9  /* as DRV_N_BUCKETS */
+#define SLOT_N_FAILURES 8 /* as DRV_N_FAILURES */
+#define SLOT_CODE_MAX 28
 #define SLOT_ERROR_MAX 160
 
 enum slot_op { SLOT_PUT, SLOT_GET, SLOT_DELETE, SLOT_LIST };
@@ -44,8 +45,13 @@ enum slot_op { SLOT_PUT, SLOT_GET, SLOT_DELETE, SLOT_LIST };
 struct slot_op_stats {
     uint64_t ns;
     uint64_t le[SLOT_N_BUCKETS];
-    uint64_t code[SLOT_N_CODES];
-    uint64_t code_count[SLOT_N_CODES];
+};
+
+/* How often one kind of operation failed in one way; see struct drv_failure. */
+struct slot_failure {
+    char code[SLOT_CODE_MAX];
+    uint32_t op; /* enum slot_op */
+    uint64_t n;  /* 0: not used */
 };
 
 struct slot_replica {
@@ -55,6 +61,7 @@ struct slot_replica {
 #undef SLOT
 #undef REPLICA
     struct slot_op_stats op[SLOT_N_OPS];
+    struct slot_failure failures[SLOT_N_FAILURES];
     char error[SLOT_ERROR_MAX]; /* NUL-terminated; what is wrong now, or empty */
 };
 
@@ -90,6 +97,9 @@ void slot_write(struct slot *s, const struct slot_data *data);
  * attempts, *data is then the newest words, possibly mixed.
  */
 bool slot_read(const struct slot *s, struct slot_data *data);
+
+/* As slot_read, of `size` bytes at an offset in struct slot_data; multiples of 8. */
+bool slot_read_part(const struct slot *s, size_t offset, void *out, size_t size);
 
 /* One number at a time, by its offset in struct slot_data: of whatever moment. */
 uint64_t slot_peek(const struct slot *s, size_t offset);

@@ -235,7 +235,7 @@ s3_error(enum s3_call call, int status, const struct s3_fault *fault, const char
         fault->code[0] != '\0' ? fault->code : "refused without a reason",
         fault->message[0] != '\0' ? ": " : "", fault->message, status, tries);
     add_hint(call, status, fault, bucket, &v, e);
-    return err_code(e);
+    return err_provider(e, fault->code);
 }
 
 const char *

@@ -6,6 +6,7 @@
 #include "common/base/mem.h"
 #include "common/json/json_text.h"
 #include "supervisor/control/control_impl.h"
+#include "supervisor/control/gzip.h"
 
 #define PIECE_MAX ((size_t)1 << 26)
 #define PIECE_GOOD ((size_t)1 << 14) /* so much at a time is worth sending */
@@ -97,6 +98,9 @@ api_reply_text(struct http_request *r, const char *type, const struct text_sourc
 
     t->source = *source;
     buf_init(&t->piece, PIECE_MAX);
+    http_reply_header(r, "Vary", "Accept-Encoding");
+    if (gzip_is_accepted(http_get_header(r, "Accept-Encoding")) && gzip_wrap(&stream))
+        http_reply_header(r, "Content-Encoding", "gzip");
     http_reply_stream(r, 200, type, &stream);
 }
 

@@ -1,7 +1,6 @@
 /*
  * Series without a database, and what the kernel tells of processes.
  */
-#include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -228,32 +227,21 @@ metrics_held_seconds(struct metrics_run *run, const struct metric *m, struct buf
     buf_printf(out, "%s_count %" PRIu64 "\n", m->name, so_far);
 }
 
-/* "ERR_AUTH" -> "auth" */
-static void
-show_errors(const struct metric *m, const struct metrics_ops *o, const char *labels,
-    enum slot_op kind, struct buf *out)
-{
-    char name[32];
-    size_t i;
-
-    (void)kind;
-    for (unsigned code = 1; code < ERR_N_CODES; code++) {
-        const char *full = err_code_name((enum err_code)code);
-
-        if (o->by_code[code] == 0)
-            continue;
-        for (i = 0; full[4 + i] != '\0' && i < sizeof(name) - 1; i++)
-            name[i] = (char)tolower((unsigned char)full[4 + i]);
-        name[i] = '\0';
-        buf_printf(out, "%s{%s,code=\"%s\"} %" PRIu64 "\n", m->name, labels, name,
-            o->by_code[code]);
-    }
-}
-
 void
 metrics_op_errors(struct metrics_run *run, const struct metric *m, struct buf *out)
 {
-    each_op(run, m, show_errors, out);
+    const struct metrics_failures *all = &totals(run)->failures;
+
+    for (size_t i = 0; i < all->n; i++) {
+        const struct metrics_failure *f = &all->list[i];
+        char labels[128];
+
+        snprintf(labels, sizeof(labels),
+            "replica_type=\"%s\",operation=\"%s\",code=\"%s\"",
+            cfg_replica_type_name(f->type), op_names[f->of.op], f->of.code);
+        metrics_name(out, m->name, NULL, NULL, labels);
+        metrics_uint(out, f->of.n);
+    }
 }
 
 /* --- processes ------------------------------------------------------------------------

@@ -146,16 +146,42 @@ peek(const struct slot *s, unsigned i, size_t offset)
 }
 
 static void
-add_codes(struct metrics_ops *o, const struct slot *s, unsigned i, size_t op)
+add_failure(
+    struct metrics_failures *all, enum cfg_replica_type type, struct slot_failure more)
 {
-    for (size_t k = 0; k < SLOT_N_CODES; k++) {
-        uint64_t code =
-            peek(s, i, op + offsetof(struct slot_op_stats, code) + k * sizeof(uint64_t));
-        uint64_t n = peek(
-            s, i, op + offsetof(struct slot_op_stats, code_count) + k * sizeof(uint64_t));
+    struct metrics_failure *f = all->list;
 
-        if (code > 0 && code < ERR_N_CODES)
-            o->by_code[code] += n;
+    while (f < all->list + all->n &&
+           (f->type != type || f->of.op != more.op || strcmp(f->of.code, more.code) != 0))
+        f++;
+    if (f < all->list + all->n) {
+        f->of.n += more.n;
+        return;
+    }
+    if (all->n >= METRICS_N_CODES && strcmp(more.code, "other") != 0) {
+        memcpy(more.code, "other", sizeof("other"));
+        add_failure(all, type, more);
+        return;
+    }
+    must(all->n < METRICS_N_FAILURES);
+    *f = (struct metrics_failure){ .type = type, .of = more };
+    all->n++;
+}
+
+static void
+add_failures(struct metrics_failures *all, const struct slot *s, unsigned i,
+    enum cfg_replica_type type)
+{
+    struct slot_failure list[SLOT_N_FAILURES];
+    size_t at = offsetof(struct slot_data, replica) + i * sizeof(struct slot_replica) +
+                offsetof(struct slot_replica, failures);
+
+    if (!slot_read_part(s, at, list, sizeof(list)))
+        return; /* on the next page */
+    for (size_t k = 0; k < SLOT_N_FAILURES; k++) {
+        list[k].code[SLOT_CODE_MAX - 1] = '\0';
+        if (list[k].n > 0 && list[k].op < SLOT_N_OPS)
+            add_failure(all, type, list[k]);
     }
 }
 
@@ -179,7 +205,6 @@ add_op(struct metrics_ops *o, const struct slot *s, unsigned i, enum slot_op kin
     for (size_t k = 0; k < SLOT_N_BUCKETS; k++)
         o->more.le[k] +=
             peek(s, i, op + offsetof(struct slot_op_stats, le) + k * sizeof(uint64_t));
-    add_codes(o, s, i, op);
 }
 
 static void
@@ -204,9 +229,13 @@ metrics_add_ops(struct metrics_totals *t, const struct db_entry *d)
 
     db_entry_info(d, &info);
     add_held(&t->held, s);
-    for (unsigned i = 0; i < info.db->n_replicas && i < SLOT_MAX_REPLICAS; i++)
+    for (unsigned i = 0; i < info.db->n_replicas && i < SLOT_MAX_REPLICAS; i++) {
+        enum cfg_replica_type type = info.db->replicas[i].type;
+
         for (unsigned kind = 0; kind < SLOT_N_OPS; kind++)
-            add_op(&t->op[info.db->replicas[i].type][kind], s, i, (enum slot_op)kind);
+            add_op(&t->op[type][kind], s, i, (enum slot_op)kind);
+        add_failures(&t->failures, s, i, type);
+    }
 }
 
 /* --- events ---------------------------------------------------------------------------

@@ -46,9 +46,23 @@ extern const size_t n_metrics;
 
 /* What the drivers did, by kind of replica. */
 struct metrics_ops {
-    uint64_t count, bytes, errors;
+    uint64_t count, bytes;
     struct slot_op_stats more;
-    uint64_t by_code[ERR_N_CODES];
+};
+
+/*
+ * In what ways operations failed. Codes come from outside: when there are too many, the
+ * rest counts as "other", for which there is room.
+ */
+#define METRICS_N_FAILURES 256
+#define METRICS_N_CODES (METRICS_N_FAILURES - CFG_N_REPLICA_TYPES * SLOT_N_OPS)
+
+struct metrics_failures {
+    struct metrics_failure {
+        enum cfg_replica_type type;
+        struct slot_failure of;
+    } list[METRICS_N_FAILURES];
+    size_t n;
 };
 
 /* How long checkpoints kept writers out. */
@@ -62,6 +76,7 @@ struct metrics_held {
 struct metrics_totals {
     struct metrics_held held;
     struct metrics_ops op[CFG_N_REPLICA_TYPES][SLOT_N_OPS];
+    struct metrics_failures failures;
 };
 
 /* Of a database one of whose workers has ended. */

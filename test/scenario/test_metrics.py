@@ -1,6 +1,7 @@
 """The metrics page: the series that dashboards and alerts rely on, in a form that promtool
 takes, while everything else goes on."""
 
+import gzip
 import os
 import re
 import signal
@@ -299,6 +300,24 @@ def test_a_replica_that_fails(litestream, ledger, tmp_path):
     errors = [n for n in found if n.startswith("litestream_replica_operation_errors_total{")]
     assert errors and all(re.search(r'operation="\w+",code="\w+"}$', n) for n in errors)
     daemon.stop(status=1)
+
+
+def test_who_takes_gzip_gets_it(litestream, ledger, replica, tmp_path):
+    sock = control.Socket(tmp_path)
+    daemon = litestream.replicate(config=sock.config(**config(ledger, replica)))
+    lib.wait_until(lambda: in_sync(daemon, ledger.path))
+    plain = control.scrape(daemon)
+    assert plain.headers["Content-Encoding"] is None
+    assert plain.headers["Vary"] == "Accept-Encoding"
+    small = control.scrape(daemon, headers={"Accept-Encoding": "deflate, gzip;q=0.5"})
+    assert small.headers["Content-Encoding"] == "gzip"
+    assert small.headers["Content-Type"] == plain.headers["Content-Type"]
+    assert len(small.body) < len(plain.body) / 4
+    text = gzip.decompress(small.body).decode()
+    assert types(text) == types(plain.text) and check(text)
+    refused = control.scrape(daemon, headers={"Accept-Encoding": "gzip;q=0, identity"})
+    assert refused.headers["Content-Encoding"] is None
+    daemon.stop()
 
 
 def test_series_go_with_their_database(litestream, ledger, replica, tmp_path):

@@ -3,6 +3,7 @@
 import re
 import time
 
+import control
 import httpfaults as faults
 import lib
 import pytest
@@ -39,13 +40,24 @@ def test_an_upload_that_fails_is_tried_again(litestream, ledger, bucket, what):
 
 
 def test_an_upload_that_is_not_allowed_is_said(litestream, ledger, bucket):
-    daemon = litestream.replicate(config=s3place.config(ledger, bucket.replica()))
+    config = s3place.config(ledger, bucket.replica())
+    daemon = litestream.replicate(config={"addr": "127.0.0.1:0", **config})
     ledger.commit(3)
     bucket.wait_all(ledger.path)
     bucket.proxy.fail(faults.Status(403, "AccessDenied", "no"), times=None, call="^put$")
     ledger.commit(3)
     line = daemon.wait_log("monitor error.*PutObject.*AccessDenied: no", 30)
     assert "allow s3:PutObject on arn:aws:s3:::" in line
+    errors = (
+        "litestream_replica_operation_errors_total"
+        '{replica_type="s3",operation="PUT",code="AccessDenied"}'
+    )
+
+    def counted():
+        return control.samples(control.scrape(daemon).text).get(errors)
+
+    n = lib.wait_until(counted, what=errors)
+    lib.wait_until(lambda: counted() > n, what="the next attempt")
     bucket.proxy.heal()
     bucket.wait_all(ledger.path, 60)
     daemon.stop()

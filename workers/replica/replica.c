@@ -459,11 +459,27 @@ fill_op(const struct replica *r, enum drv_kind kind, struct slot_op_stats *out)
 {
     const struct drv_stats *s = drv_stats(r->drv, kind);
 
-    _Static_assert(SLOT_N_BUCKETS == DRV_N_BUCKETS && SLOT_N_CODES == DRV_N_CODES, "");
+    _Static_assert(SLOT_N_BUCKETS == DRV_N_BUCKETS, "");
     out->ns = s->ns;
     memcpy(out->le, s->le, sizeof(out->le));
-    memcpy(out->code, s->code, sizeof(out->code));
-    memcpy(out->code_count, s->code_count, sizeof(out->code_count));
+}
+
+static void
+fill_failures(const struct replica *r, struct slot_failure *out)
+{
+    static const uint32_t ops[DRV_N_KINDS] = { [DRV_PUT] = SLOT_PUT,
+        [DRV_GET] = SLOT_GET,
+        [DRV_DELETE] = SLOT_DELETE,
+        [DRV_LIST] = SLOT_LIST };
+    const struct drv_failure *f = drv_failures(r->drv);
+
+    _Static_assert(
+        SLOT_N_FAILURES == DRV_N_FAILURES && sizeof(out->code) == sizeof(f->code), "");
+    for (size_t i = 0; i < SLOT_N_FAILURES; i++) {
+        memcpy(out[i].code, f[i].code, sizeof(out->code));
+        out[i].op = ops[f[i].kind];
+        out[i].n = f[i].n;
+    }
 }
 
 void
@@ -487,6 +503,7 @@ replica_fill_slot(const struct replica *r, struct slot_replica *s)
     fill_op(r, DRV_GET, &s->op[SLOT_GET]);
     fill_op(r, DRV_DELETE, &s->op[SLOT_DELETE]);
     fill_op(r, DRV_LIST, &s->op[SLOT_LIST]);
+    fill_failures(r, s->failures);
     memset(s->error, 0, sizeof(s->error));
     if (why != NULL)
         snprintf(s->error, sizeof(s->error), "%.*s", SLOT_ERROR_MAX - 1, why->text);

@@ -212,6 +212,50 @@ Test(file_only, an_exclusive_put_survives_an_io_error_at_every_call)
     put_with_faults(EIO, ERR_IO, rig_put_new);
 }
 
+static void
+expect_failure(const struct drv *d, const char *code, enum drv_kind kind, uint64_t n)
+{
+    const struct drv_failure *f = drv_failures(d);
+
+    for (unsigned i = 0; i < DRV_N_FAILURES; i++)
+        if (f[i].n > 0 && f[i].kind == kind && strcmp(f[i].code, code) == 0) {
+            cr_expect_eq(f[i].n, n, "%s: %u", code, (unsigned)f[i].n);
+            return;
+        }
+    cr_expect_eq(n, 0u, "%s is not there", code);
+}
+
+Test(file_only, failures_are_counted_by_what_they_were)
+{
+    static const int errnos[] = { EIO, ENOSPC, EACCES, EIO, ENOMEM, EMFILE, EMFILE,
+        ENOSPC };
+    struct object o = object_make(1, 1, 5000, 1000);
+    struct ltx_info file = { .level = 0, .min_txid = 1, .max_txid = 1 };
+    struct rig r;
+
+    rig_open(&r, open_file);
+    for (size_t i = 0; i < sizeof(errnos) / sizeof(errnos[0]); i++) {
+        fault_nth(1, errnos[i]);
+        cr_expect_neq(rig_put(&r, 0, 1, 1, &o), 0, "%zu", i);
+        fault_off();
+    }
+    cr_assert_eq(rig_put(&r, 0, 1, 1, &o), 0);
+    fault_nth(1, EMFILE);
+    cr_expect_neq(rig_del(&r, &file, 1), 0);
+    fault_off();
+    expect_failure(r.drv, "io", DRV_PUT, 2);
+    expect_failure(r.drv, "no_space", DRV_PUT, 2);
+    expect_failure(r.drv, "permission", DRV_PUT, 1);
+    expect_failure(r.drv, "memory", DRV_PUT, 1);
+    expect_failure(r.drv, "limit", DRV_PUT, 0); /* there is room for four ways */
+    expect_failure(r.drv, "other", DRV_PUT, 2);
+    expect_failure(r.drv, "other", DRV_DELETE, 1);
+    expect_failure(r.drv, "other", DRV_GET, 0);
+    cr_expect_eq(drv_stats(r.drv, DRV_PUT)->errors, 8u);
+    free(o.p);
+    rig_close(&r);
+}
+
 /* --- exclusive puts -------------------------------------------------------------------
  */
 

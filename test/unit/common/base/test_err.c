@@ -128,6 +128,28 @@ Test(err, every_code_has_a_class_an_exit_status_and_a_name)
     cr_expect_str_eq(err_code_name(ERR_IO), "ERR_IO");
 }
 
+Test(err, keeps_what_the_store_calls_it)
+{
+    static const char *const odd[] = { "", "Access Denied", "a\"b", "a\nb", "\xc3\xa4",
+        "TheNameIsLongerThanThereIsRoomFor" };
+    struct err e;
+
+    err_set(&e, ERR_PERMISSION, "put");
+    cr_expect_str_empty(e.provider);
+    cr_expect_eq(err_provider(&e, "AccessDenied"), ERR_PERMISSION);
+    err_wrap(&e, "upload");
+    cr_expect_str_eq(e.provider, "AccessDenied");
+    cr_expect_str_eq(e.text, "upload: put");
+    for (size_t i = 1; i < sizeof(odd) / sizeof(odd[0]); i++) {
+        err_provider(&e, odd[i]);
+        cr_expect_str_eq(e.provider, "AccessDenied", "%s", odd[i]);
+    }
+    err_provider(&e, "NameOfTwentySeven_Letters..");
+    cr_expect_str_eq(e.provider, "NameOfTwentySeven_Letters..");
+    err_set(&e, ERR_IO, "another");
+    cr_expect_str_empty(e.provider);
+}
+
 Test(err, an_unknown_code_ends_the_process, .signal = SIGABRT)
 {
     err_class_of((enum err_code)ERR_N_CODES);

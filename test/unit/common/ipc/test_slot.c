@@ -101,6 +101,28 @@ Test(slot, a_writer_that_died_in_the_middle_is_noticed_and_overcome)
     slot_area_free(s, 1);
 }
 
+Test(slot, a_part_is_read_like_the_whole)
+{
+    struct slot *area = slot_area_new(1);
+    struct slot_data d = { .txid = 7 };
+    struct slot_failure f = { 0 }, got[SLOT_N_FAILURES];
+    size_t at = offsetof(struct slot_data, replica[3].failures);
+
+    memcpy(f.code, "AccessDenied", 13);
+    f.op = SLOT_LIST;
+    f.n = 5;
+    d.replica[3].failures[SLOT_N_FAILURES - 1] = f;
+    slot_write(area, &d);
+    cr_assert(slot_read_part(area, at, got, sizeof(got)));
+    cr_expect_str_eq(got[SLOT_N_FAILURES - 1].code, "AccessDenied");
+    cr_expect_eq(got[SLOT_N_FAILURES - 1].op, (uint32_t)SLOT_LIST);
+    cr_expect_eq(got[SLOT_N_FAILURES - 1].n, 5u);
+    cr_expect_eq(got[0].n, 0u);
+    atomic_fetch_add(&area->seq, 1); /* as of a writer in the middle */
+    cr_expect_not(slot_read_part(area, at, got, sizeof(got)));
+    slot_area_free(area, 1);
+}
+
 Test(slot, every_phase_has_words)
 {
     for (uint64_t i = 0; i < PHASE_N; i++)
