@@ -157,10 +157,22 @@ class Bench:
         )
 
     @staticmethod
-    def available_kib():
-        """What the system could give to programs; caches of files count as free."""
+    def used_kib():
+        """What the system uses for programs, the kernel's part included, without caches."""
+        parts = ("AnonPages", "Shmem", "PageTables", "KernelStack", "SUnreclaim", "Percpu")
         with open("/proc/meminfo", encoding="utf-8") as f:
-            return int(re.search(r"MemAvailable:\s*(\d+)", f.read()).group(1))
+            found = dict(re.findall(r"^(\w+):\s*(\d+)", f.read(), re.MULTILINE))
+        return sum(int(found[name]) for name in parts)
+
+    def settled_kib(self):
+        """The same, once the kernel has given back what ended processes had, bit by bit."""
+        used = self.used_kib()
+        for _ in range(12):
+            time.sleep(5)
+            was, used = used, self.used_kib()
+            if was - used < KIB:
+                break
+        return used
 
     def list_ms(self, folder):
         """How long the daemon takes to list its databases over the control socket."""
@@ -185,12 +197,11 @@ class Bench:
         with Daemon(self.bin, folder, pairs) as d:
             d.wait_replicated()
             d.wait_ready()
-        time.sleep(2)
-        before = self.available_kib()
+        before = self.settled_kib()
         with Daemon(self.bin, folder, pairs, settings=settings) as d:
             ready = d.wait_ready()
             time.sleep(15)  # as above: a worker gives memory back when it was quiet for a while
-            used = before - self.available_kib()
+            used = self.used_kib() - before
             procs = [d.proc, *d.workers()]
             ticks = sum(p.ticks() for p in procs)
             time.sleep(seconds)
